@@ -1,0 +1,142 @@
+"""The command line: ``workshop COMMAND``. Exit status 0 only when it did what it was asked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import docker, doctor, engine, images, notebooks, session
+from .console import say
+from .errors import WorkshopError
+from .paths import DOCKERFILE, SITE, WORKSPACES
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except WorkshopError as error:
+        say(f"✘ {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("✘ Stopped.")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="workshop", description="Dockerfile for Django Devs: the tutorial's own command line."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        return made
+
+    made = command("doctor", _doctor, "Can this machine run the tutorial?")
+    made.add_argument("--json", action="store_true", help="print the answers as JSON")
+    made = command("engine", _engine, "Show, start or stop the engine.")
+    made.add_argument("action", choices=("status", "start", "stop"))
+    command("images", _images, "Make the base images present: found, pulled, or a stand-in.")
+    made = command("lab", _lab, "Prepare everything, then open JupyterLab on the first notebook.")
+    made.add_argument("--no-browser", action="store_true", help="print the address only")
+    made = command("run", _run, "Execute notebooks headless; results under _site/.")
+    made.add_argument("notebook", nargs="*", help="a file or its number; all without one")
+    made.add_argument("--in-place", action="store_true", help="also store outputs in notebooks/")
+    made = command("build", _build, "Build a Dockerfile against the sample project.")
+    made.add_argument("-f", "--file", type=Path, default=DOCKERFILE, help="default: Dockerfile")
+    made.add_argument("-t", "--tag", default="", help="default: one of this session's")
+    made.add_argument("--target", default="", help="stop at this stage")
+    made = command("clean", _clean, "Remove what the tutorial made, and nothing else.")
+    made.add_argument("--all", action="store_true", help="with base images and embedded engine")
+    return parser
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    checks = doctor.examine()
+    if options.json:
+        print(json.dumps(doctor.as_json(checks), indent=2))
+    else:
+        print("\n".join(map(str, checks)))
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def _engine(options: argparse.Namespace) -> int:
+    if options.action == "start":
+        engine.ensure()
+    elif options.action == "stop":
+        stopped = engine.stop()
+        print("The embedded engine is stopped." if stopped else "The embedded engine did not run.")
+        return 0
+    host, text = engine.status()
+    print(text)
+    if host == docker.EMBEDDED_HOST:
+        print(f"For your own docker commands: export DOCKER_HOST={host}")
+    return 0 if host else 1
+
+
+def prepare() -> None:
+    """What every command that builds needs: an engine and the base images."""
+    engine.ensure()
+    images.ensure()
+
+
+def _images(_: argparse.Namespace) -> None:
+    prepare()
+
+
+def _lab(options: argparse.Namespace) -> int:
+    prepare()
+    checks = doctor.examine()
+    for check in checks:
+        say(str(check))
+    return notebooks.lab(browser=not options.no_browser)
+
+
+def _run(options: argparse.Namespace) -> None:
+    notebooks.chapters(options.notebook)
+    prepare()
+    written = notebooks.run(options.notebook, SITE, options.in_place)
+    print(f"Wrote {len(written)} files to {SITE}.")
+
+
+def _build(options: argparse.Namespace) -> None:
+    # Only here: the notebooks' machinery is not needed for anything else.
+    from .workspace import Workspace
+
+    if not options.file.is_file():
+        raise WorkshopError(f"There is no file {options.file}.", "Name a Dockerfile with -f.")
+    prepare()
+    space = Workspace("command-line")
+    shutil.copy2(options.file, space.path / "Dockerfile")
+    built = space.build(target=options.target)
+    if options.tag:
+        docker.client().images.get(built.tag).tag(options.tag)
+    print(built)
+    print(f"Built {options.tag or built.tag}: {space.size() / 1e6:.1f} MB.")
+
+
+def _clean(options: argparse.Namespace) -> None:
+    if docker.find():
+        removed = session.remove_leftovers()
+        for kind, names in removed.items():
+            print(f"Removed {len(names)} {kind}.")
+        if options.all:
+            print(f"Removed {len(images.remove())} base images.")
+    else:
+        print("No engine answers, so there is nothing to remove on one.")
+    shutil.rmtree(WORKSPACES / session.ident(), ignore_errors=True)
+    if options.all:
+        if engine.stop():
+            print("Stopped the embedded engine.")
+        engine.remove_data()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

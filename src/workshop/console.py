@@ -1,0 +1,93 @@
+"""Say what a long step does, on standard error. Imports only errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import WorkshopError
+
+HEARTBEAT_S = 15.0
+
+
+def say(text: str) -> None:
+    """Print one line on standard error, at once."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def a_person_is_there() -> bool:
+    """True when a question on the terminal would reach somebody."""
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty())
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Announce ``what``; at the end say how long it took, in seconds."""
+    say(f"… {what}")
+    start = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        say(f"✘ {what}, failed after {time.monotonic() - start:.0f} s")
+        raise
+    say(f"✔ {what} ({time.monotonic() - start:.0f} s)")
+
+
+def run_long(
+    what: str,
+    command: Sequence[str],
+    *,
+    log: Path,
+    fix: str = "",
+    env: Mapping[str, str] | None = None,
+    quiet_input: bool = True,
+) -> None:
+    """Run ``command`` as one announced step, its output appended to ``log``.
+
+    The newest line of output is repeated every 15 seconds, so that a long step is
+    seen to move. A failure raises WorkshopError with the last lines of the output.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tail: deque[str] = deque(maxlen=12)
+    done = threading.Event()
+
+    def heartbeat() -> None:
+        start = time.monotonic()
+        while not done.wait(HEARTBEAT_S):
+            last = tail[-1][:90] if tail else ""
+            say(f"  {time.monotonic() - start:4.0f} s  {last}")
+
+    with step(what), log.open("a", encoding="utf-8", errors="replace") as record:
+        record.write(f"$ {' '.join(command)}\n")
+        threading.Thread(target=heartbeat, daemon=True).start()
+        try:
+            with subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL if quiet_input else None,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                env=env,
+            ) as process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    record.write(line)
+                    record.flush()
+                    if line.strip():
+                        tail.append(line.strip())
+        finally:
+            done.set()
+        if process.returncode:
+            raise WorkshopError(
+                f"{what} failed with exit status {process.returncode}. Its last lines:\n  "
+                + "\n  ".join(tail),
+                fix or f"The whole output is in {log}.",
+            )

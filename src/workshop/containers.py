@@ -1,0 +1,318 @@
+"""Run containers that never stay behind. Imports docker, display, errors, session.
+
+Every container carries the session's label and a name of its own, is published on
+127.0.0.1 only, on a port that the engine picks, and is removed when its cell, its
+kernel or its chapter ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import secrets
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker as api
+import requests
+
+from . import docker, session
+from .display import Command, Shown
+from .errors import WorkshopError
+
+READY_S = 60.0
+
+
+@dataclass(repr=False)
+class Output(Shown):
+    """What a command in a container printed, and its exit status; ``seconds`` in all."""
+
+    words: list[str]
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    def text(self) -> str:
+        printed = "\n".join(part.rstrip() for part in (self.stdout, self.stderr) if part.strip())
+        ending = f"(exit status {self.status})" if self.status else ""
+        return Command(self.words, "\n".join(p for p in (printed, ending) if p)).text()
+
+    def html(self) -> str:
+        return Command(self.words, self.text().partition(Command(self.words).text())[2][1:]).html()
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of standard output that are not blank."""
+        return [line for line in self.stdout.splitlines() if line.strip()]
+
+
+def run(
+    image: str,
+    command: Sequence[str] = (),
+    *,
+    options: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    timeout: float = 300,
+) -> Output:
+    """Run ``command`` in a new container of ``image`` and wait for it, like `docker run --rm`.
+
+    A failing command is no error: look at ``status``. Raises WorkshopError when the
+    container could not be started or took longer than ``timeout`` seconds.
+    """
+    words = ["docker", "run", "--rm", *options, *_env_words(env), image, *command]
+    name = _new_name()
+    start = time.monotonic()
+    try:
+        done = subprocess.run(
+            [docker.cli(), "run", *_ours(name), *words[2:]],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            env=docker.environment(),
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        raise WorkshopError(
+            f"The container was still running after {timeout:.0f} seconds and was removed.",
+            "Give a larger timeout, or start it in the background.",
+        ) from None
+    finally:
+        _remove(name)
+    # 125: docker itself failed. The command's own statuses are passed through.
+    if done.returncode == 125:
+        raise WorkshopError(f"The container could not be started. {done.stderr.strip()}")
+    return Output(words, done.returncode, done.stdout, done.stderr, time.monotonic() - start)
+
+
+@dataclass(repr=False)
+class Stopped(Shown):
+    """How a container ended: its exit status, and the seconds that stopping it took."""
+
+    words: list[str]
+    status: int
+    seconds: float
+
+    def text(self) -> str:
+        return Command(
+            self.words, f"stopped after {self.seconds:.1f} s, exit status {self.status}"
+        ).text()
+
+    def html(self) -> str:
+        return f"<pre>{self.text()}</pre>"
+
+
+@dataclass(repr=False)
+class Container(Shown):
+    """A running container. Use it in a ``with`` block, or call ``stop`` at the end."""
+
+    words: list[str]
+    name: str
+    port: int | None
+    http: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        # A company's proxy has no way to this machine's own ports.
+        self.http.trust_env = False
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    @property
+    def url(self) -> str:
+        """The address on this machine of the port that the container publishes."""
+        if self.port is None:
+            raise WorkshopError("This container publishes no port.", "Start it with port=….")
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str = "/", **options: Any) -> requests.Response:
+        """Fetch ``path`` from the container. ``options`` as of requests.get."""
+        return self.http.get(self.url + path, timeout=30, **options)
+
+    def post(self, path: str, data: Mapping[str, str], **options: Any) -> requests.Response:
+        """Send a Django form: fetches ``path`` first, for the CSRF token of its cookie."""
+        self.get(path)
+        token = {"csrfmiddlewaretoken": self.http.cookies.get("csrftoken", "")}
+        return self.http.post(self.url + path, data={**data, **token}, timeout=30, **options)
+
+    def exec(self, *command: str, user: str = "") -> Output:
+        """Run ``command`` inside the running container, like `docker exec`."""
+        option = ["--user", user] if user else []
+        start = time.monotonic()
+        done = subprocess.run(
+            [docker.cli(), "exec", *option, self.name, *command],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env=docker.environment(),
+            timeout=120,
+        )
+        return Output(
+            ["docker", "exec", *option, self.name, *command],
+            done.returncode,
+            done.stdout,
+            done.stderr,
+            time.monotonic() - start,
+        )
+
+    def logs(self) -> str:
+        """What the container printed so far, both streams in order."""
+        return self._container().logs().decode("utf-8", errors="replace")
+
+    def is_running(self) -> bool:
+        """False once the first process has ended."""
+        return self._container().status == "running"
+
+    def wait_for(self, text: str, timeout: float = READY_S) -> None:
+        """Wait until ``text`` is in the logs. Raises WorkshopError after ``timeout`` seconds."""
+        _wait(lambda: text in self.logs(), self, f"printed {text!r}", timeout)
+
+    def wait_until(self, *command: str, timeout: float = READY_S) -> None:
+        """Repeat ``command`` inside until it exits with 0; WorkshopError after ``timeout`` s."""
+        _wait(lambda: self.exec(*command).status == 0, self, f"passed {command[0]}", timeout)
+
+    def stop(self, timeout: int = 10) -> Stopped:
+        """Stop it as `docker stop` does: SIGTERM, then SIGKILL after ``timeout`` seconds.
+
+        The container is removed afterwards; its logs stay readable in ``last_logs``.
+        """
+        container = self._container()
+        start = time.monotonic()
+        container.stop(timeout=timeout)
+        seconds = time.monotonic() - start
+        container.reload()
+        status = container.attrs["State"]["ExitCode"]
+        self.last_logs = self.logs()
+        self.remove()
+        return Stopped(["docker", "stop", "-t", str(timeout), self.name], status, seconds)
+
+    def remove(self) -> None:
+        """Remove the container, running or not; once is enough, twice does no harm."""
+        _remove(self.name)
+        _running.pop(self.name, None)
+
+    def text(self) -> str:
+        where = f"\nready at {self.url}" if self.port else ""
+        return Command(self.words).text() + where
+
+    def html(self) -> str:
+        link = f'<p>ready at <a href="{self.url}">{self.url}</a></p>' if self.port else ""
+        return Command(self.words).html() + link
+
+    def _container(self) -> Any:
+        try:
+            return docker.client().containers.get(self.name)
+        except api.errors.NotFound:
+            raise WorkshopError(
+                "This container is gone.", "Run the cell that started it again."
+            ) from None
+
+
+def start(
+    image: str,
+    command: Sequence[str] = (),
+    *,
+    options: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    port: int | None = None,
+    name: str = "",
+    ready: str = "",
+) -> Container:
+    """Start a container in the background and wait until it is ready.
+
+    With ``port`` it is published on 127.0.0.1, and ready means that it answers HTTP at
+    all; with ``ready`` that this text is in its logs; else that it runs. ``name`` makes
+    the container's name: starting it again replaces the one of that name. Raises
+    WorkshopError with its logs when it ends before it is ready.
+    """
+    publish = ["--publish", f"127.0.0.1::{port}"] if port else []
+    full_name = f"{session.prefix()}-{name}" if name else _new_name()
+    _remove(full_name)
+    words = [*publish, *options, *_env_words(env), image, *command]
+    try:
+        docker.run_cli("run", "--detach", *_ours(full_name), *words)
+        found = docker.client().containers.get(full_name)
+        mapped = (found.ports or {}).get(f"{port}/tcp") if port else None
+        container = Container(
+            ["docker", "run", "--detach", "--name", full_name, *words],
+            full_name,
+            int(mapped[0]["HostPort"]) if mapped else None,
+        )
+        _running[full_name] = container
+        if port and not mapped:
+            _raise_ended(container)
+        if port:
+            _wait(lambda: _answers(container), container, "answered", READY_S)
+        if ready:
+            container.wait_for(ready)
+    except BaseException:
+        _remove(full_name)
+        _running.pop(full_name, None)
+        raise
+    return container
+
+
+_running: dict[str, Container] = {}
+
+
+@atexit.register
+def remove_all() -> None:
+    """Remove every container that this process started."""
+    for container in list(_running.values()):
+        container.remove()
+
+
+def _answers(container: Container) -> bool:
+    try:
+        container.http.get(container.url, timeout=5, allow_redirects=False)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _wait(condition: Any, container: Container, what: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if not container.is_running():
+            _raise_ended(container)
+        if time.monotonic() > deadline:
+            raise WorkshopError(
+                f"The container has not {what} within {timeout:.0f} seconds. "
+                f"Its log:\n{container.logs()}"
+            )
+        time.sleep(0.1)
+
+
+def _raise_ended(container: Container) -> None:
+    found = container._container()
+    raise WorkshopError(
+        f"The container ended with exit status {found.attrs['State']['ExitCode']}. "
+        f"Its log:\n{container.logs().rstrip()}",
+        "The last line of the log usually names the cause.",
+    )
+
+
+def _env_words(env: Mapping[str, str] | None) -> list[str]:
+    return [word for name, value in (env or {}).items() for word in ("--env", f"{name}={value}")]
+
+
+def _ours(name: str) -> list[str]:
+    labels = [w for k, v in session.labels().items() for w in ("--label", f"{k}={v}")]
+    return ["--name", name, *labels]
+
+
+def _new_name() -> str:
+    return f"{session.prefix()}-{secrets.token_hex(4)}"
+
+
+def _remove(name: str) -> None:
+    with contextlib.suppress(api.errors.APIError):
+        docker.client().api.remove_container(name, force=True, v=True)

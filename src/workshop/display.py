@@ -1,0 +1,157 @@
+"""Results that read well as text, as HTML, and where styles are stripped. Imports nothing."""
+
+from __future__ import annotations
+
+import html
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+WIDTH = 88
+
+
+def size(count: int) -> str:
+    """``count`` bytes in decimal units with one decimal, as docker prints them."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if abs(value) < 999.95 or unit == "MB":
+            break
+        value /= 1000
+    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def shorten(text: str, width: int) -> str:
+    """``text`` on one line of at most ``width`` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+class Shown:
+    """Something with a text and an HTML form; Jupyter picks the better one."""
+
+    def text(self) -> str:
+        raise NotImplementedError
+
+    def html(self) -> str:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/plain": self.text(), "text/html": self.html()}
+
+
+@dataclass(repr=False)
+class Table(Shown):
+    """A table with a caption. Columns named in ``right`` are aligned to the right.
+
+    ``least`` gives a column a width in characters that shorter content keeps.
+    """
+
+    caption: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    right: Sequence[str] = ()
+    least: Mapping[str, int] = field(default_factory=dict)
+
+    def text(self) -> str:
+        cells = [[str(c) for c in row] for row in [self.headers, *self.rows]]
+        widths = [
+            max(self.least.get(head, 0), *(len(row[i]) for row in cells))
+            for i, head in enumerate(self.headers)
+        ]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if head in self.right else cell.ljust(width)
+                for cell, width, head in zip(row, widths, self.headers, strict=True)
+            ).rstrip()
+            for row in cells
+        ]
+        rule = "  ".join("─" * width for width in widths)
+        return "\n".join([self.caption, lines[0], rule, *lines[1:]])
+
+    def html(self) -> str:
+        def row(cells: Sequence[object], mark: str) -> str:
+            made = []
+            for head, cell in zip(self.headers, cells, strict=True):
+                align = ' align="right"' if head in self.right else ' align="left"'
+                scope = ' scope="col"' if mark == "th" else ""
+                made.append(f"<{mark}{scope}{align}>{html.escape(str(cell))}</{mark}>")
+            return "<tr>" + "".join(made) + "</tr>"
+
+        body = "".join(row(cells, "td") for cells in self.rows)
+        return (
+            f"<table><caption>{html.escape(self.caption)}</caption>"
+            f"<thead>{row(self.headers, 'th')}</thead><tbody>{body}</tbody></table>"
+        )
+
+
+@dataclass(repr=False)
+class Listing(Shown):
+    """Numbered lines of a file; those in ``marked`` (counted from 1) carry a +."""
+
+    caption: str
+    lines: Sequence[str]
+    marked: frozenset[int] = frozenset()
+    first: int = 1
+
+    def text(self) -> str:
+        return f"{self.caption}\n" + "\n".join(self._numbered())
+
+    def html(self) -> str:
+        body = html.escape("\n".join(self._numbered()))
+        return f"<p>{html.escape(self.caption)}</p><pre>{body}</pre>"
+
+    def _numbered(self) -> list[str]:
+        return [
+            f"{'+' if number in self.marked else ' '} {number:3d}  {line}".rstrip()
+            for number, line in enumerate(self.lines, self.first)
+        ]
+
+
+@dataclass(repr=False)
+class Stack(Shown):
+    """Several parts, one under the other; a string is a line of its own."""
+
+    parts: Sequence[Shown | str] = field(default_factory=tuple)
+
+    def text(self) -> str:
+        return "\n".join(p if isinstance(p, str) else p.text() for p in self.parts)
+
+    def html(self) -> str:
+        return "".join(
+            f"<p>{html.escape(p)}</p>" if isinstance(p, str) else p.html() for p in self.parts
+        )
+
+
+@dataclass(repr=False)
+class Command(Shown):
+    """A docker command line, ready to paste, and what it printed."""
+
+    words: Sequence[str]
+    output: str = ""
+
+    def text(self) -> str:
+        return f"$ {command_line(self.words)}" + (f"\n{self.output}" if self.output else "")
+
+    def html(self) -> str:
+        return f"<pre>{html.escape(self.text())}</pre>"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """``words`` as a shell would need them; long lines end in a backslash, between words."""
+    lines = [""]
+    for word in map(_quoted, words):
+        if lines[-1] and len(lines[-1]) + len(word) > WIDTH:
+            lines.append("")
+        lines[-1] += f"{word} "
+    return " \\\n    ".join(line.strip() for line in lines)
+
+
+def _quoted(word: str) -> str:
+    """``word`` for a shell: as it is, or in the quotes that need no escapes."""
+    if "'" in word and not re.search(r'["$`\\!]', word):
+        return f'"{word}"'
+    return shlex.quote(word)

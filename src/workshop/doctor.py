@@ -1,0 +1,125 @@
+"""Can this machine run the tutorial? Imports docker, engine, images, errors."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import docker as api
+
+from . import docker, engine, images
+from .display import Table
+from .errors import WorkshopError
+from .paths import ROOT
+
+FREE_GB = 5
+PYTHON_IMAGE = "python:3.13-slim"
+INDEX_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question to the machine: its name, the answer, and the way out if it is no."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        line = f"[{' OK ' if self.ok else 'FAIL'}] {self.name}: {self.detail}"
+        return line if self.ok else f"{line}\n       → {self.fix}"
+
+
+def examine() -> list[Check]:
+    """Run every check, in an order in which an earlier failure explains a later one."""
+    return [_guarded(name, question) for name, question in QUESTIONS]
+
+
+def as_json(checks: list[Check]) -> dict[str, object]:
+    """The form of `workshop doctor --json`."""
+    return {"ok": all(check.ok for check in checks), "checks": [asdict(c) for c in checks]}
+
+
+def as_table(checks: list[Check]) -> Table:
+    """The checks as a notebook shows them, without what differs between machines."""
+    rows = [(c.name, "OK" if c.ok else "FAIL", "" if c.ok else c.fix) for c in checks]
+    return Table("Can this machine run the tutorial?", ("check", "result", "way out"), rows)
+
+
+def _guarded(name: str, question: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, question())
+    except WorkshopError as error:
+        return Check(name, False, error.what, error.fix or "The README has more help.")
+    except (api.errors.DockerException, OSError) as error:
+        return Check(name, False, str(error), "Mend the engine first: the checks above say how.")
+
+
+def _python() -> str:
+    return sys.version.split()[0]
+
+
+def _cli() -> str:
+    path = docker.cli()
+    return f"{path}, {docker.run_cli('buildx', 'version').split()[1]}"
+
+
+def _engine() -> str:
+    version = docker.client().version()["Version"]
+    if int(version.split(".")[0]) < docker.OLDEST_ENGINE:
+        raise WorkshopError(
+            f"Docker Engine {version} is too old", f"Install {docker.OLDEST_ENGINE} or newer."
+        )
+    return engine.status()[1]
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(ROOT).free / 1e9
+    root = docker.client().info().get("DockerRootDir", "")
+    # The engine may live in a virtual machine, whose disk can't be seen from here.
+    with contextlib.suppress(OSError):
+        free = min(free, shutil.disk_usage(root).free / 1e9)
+    if free < FREE_GB:
+        raise WorkshopError(
+            f"{free:.1f} GB free", f"Free at least {FREE_GB} GB; `workshop clean` may help."
+        )
+    return f"{free:.0f} GB free"
+
+
+def _images() -> str:
+    missing = [name for name in images.BASE_IMAGES if not images.is_present(name)]
+    if missing:
+        raise WorkshopError(f"missing: {', '.join(missing)}", "Run `uv run workshop images`.")
+    return ", ".join(images.describe(name) for name in images.BASE_IMAGES)
+
+
+def _index() -> str:
+    """Ask pip inside a container, with the network, proxy and certificates that a build has."""
+    try:
+        docker.run_cli(
+            "run", "--rm", *docker.proxy_options("--env"), PYTHON_IMAGE,
+            "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--retries", "1",
+            "--timeout", "15", "--dest", "/tmp/probe", "uv",
+            timeout=INDEX_TIMEOUT_S,
+        )  # fmt: skip
+    except WorkshopError as error:
+        last = error.what.strip().splitlines()[-1]
+        raise WorkshopError(
+            f"pip in a container reaches no package index: {last}",
+            "Behind a proxy, or with a company's certificate: README.md, “Behind a proxy”.",
+        ) from None
+    return "pip in a container reaches it"
+
+
+QUESTIONS: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("Python", _python),
+    ("docker CLI with buildx", _cli),
+    ("engine", _engine),
+    ("disk", _disk),
+    ("base images", _images),
+    ("package index", _index),
+)

@@ -1,0 +1,311 @@
+"""The embedded engine: Docker Engine from the distribution's packages, as a process of our own.
+
+Used only when no other engine answers, on Debian or Ubuntu, as root or with sudo.
+Its socket, data folder and pid file are its own; nothing of it outlives ``stop``
+but the installed packages and the data folder. Imports docker, console, errors, paths.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import console, docker
+from .errors import WorkshopError
+from .paths import state_folder
+
+RUN = Path("/run/dockerfile-workshop")
+DATA = Path("/var/lib/dockerfile-workshop")
+SOCKET = RUN / "docker.sock"
+PID_FILE = RUN / "docker.pid"
+BRIDGES = RUN / "bridges.json"
+LOG = DATA / "dockerd.log"
+DAEMON = "/usr/sbin/dockerd"
+START_S = 60.0
+
+# What Debian and Ubuntu call the parts of Docker Engine with buildx and compose.
+PACKAGES = {
+    "debian": ["docker.io", "docker-cli", "docker-buildx", "docker-compose", "iptables"],
+    "ubuntu": ["docker.io", "docker-buildx", "docker-compose-v2", "iptables"],
+}
+# Debian 12 has Engine 20.10 and no buildx: these come from Debian 13, and only these.
+FROM_DEBIAN_13 = ["docker.io", "docker-cli", "docker-buildx", "docker-compose", "containerd"]
+
+
+def ensure() -> str:
+    """The host of a working engine; starts the embedded one when none answers.
+
+    Asks before it installs anything, where a person is there to ask.
+    Raises WorkshopError when there is no engine and none can be started.
+    """
+    docker.forget()
+    found = docker.find()
+    if found is None:
+        start()
+    return docker.host()
+
+
+def start() -> None:
+    """Install what is missing and start the embedded engine, or use one that answers."""
+    if docker.find():
+        return
+    reason = _why_not()
+    if reason:
+        raise WorkshopError(
+            "No Docker engine answers. Tried: " + ", ".join(docker.candidates()) + f". {reason}",
+            docker.INSTALL_DOCKER,
+        )
+    _refuse_a_locked_socket()
+    if not _has_packages():
+        _install()
+        docker.forget()
+        if docker.find():
+            return
+    _launch()
+    docker.forget()
+
+
+def stop() -> bool:
+    """Stop the embedded engine and take its mounts and interfaces down.
+
+    Returns False when it was not running. Containers in it are stopped with it;
+    its images and build cache stay in the data folder.
+    """
+    was_running = SOCKET.exists() and docker.answers(docker.EMBEDDED_HOST)
+    bridges = _bridges() if was_running else []
+    if was_running:
+        _root(
+            "start-stop-daemon", "--stop", "--oknodo", "--quiet", "--pidfile", str(PID_FILE),
+            "--exec", DAEMON, "--retry", "TERM/40/KILL/5",
+        )  # fmt: skip
+    if sys.platform == "linux":
+        _take_down(bridges)
+    docker.forget()
+    return was_running
+
+
+def remove_data() -> None:
+    """Delete the stopped engine's data folder: its images, containers and cache."""
+    if DATA.exists():
+        _root("rm", "-rf", str(DATA))
+
+
+def status() -> tuple[str | None, str]:
+    """The engine's host, or None, and a sentence about it."""
+    host = docker.find()
+    if host is None:
+        return None, "No Docker engine answers. Tried: " + ", ".join(docker.candidates()) + "."
+    version = docker.api.DockerClient(base_url=host).version()["Version"]
+    whose = "the tutorial's own" if host == docker.EMBEDDED_HOST else "found on this machine"
+    return host, f"Docker Engine {version}, {whose}, at {host}."
+
+
+def _why_not() -> str:
+    """Why the embedded engine can't be had here, as a sentence; empty if it can."""
+    if sys.platform != "linux" or _distribution() not in PACKAGES:
+        return "The tutorial starts an engine of its own on Debian and Ubuntu only."
+    if os.geteuid() == 0:
+        return ""
+    if not shutil.which("sudo"):
+        return "Starting one takes root, and there is no sudo here."
+    if not console.a_person_is_there() and subprocess.run(["sudo", "-n", "true"]).returncode:
+        return "Starting one takes root, and sudo wants a password that nobody is there to type."
+    return ""
+
+
+def _refuse_a_locked_socket() -> None:
+    socket = Path("/var/run/docker.sock")
+    if socket.is_socket() and not os.access(socket, os.R_OK | os.W_OK):
+        raise WorkshopError(
+            f"A Docker engine listens on {socket}, but you may not use it.",
+            "Run `sudo usermod -aG docker $USER`, log out and in, and try again.",
+        )
+
+
+def os_release() -> dict[str, str]:
+    """The fields of /etc/os-release; empty where there is none."""
+    try:
+        lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    return {k: v.strip('"') for k, _, v in (line.partition("=") for line in lines)}
+
+
+def _distribution() -> str:
+    return os_release().get("ID", "")
+
+
+def _root(*command: str, capture: bool = True, given: str = "") -> str:
+    """Run a command as root; returns its output, raises WorkshopError on failure."""
+    done = subprocess.run(
+        [*as_root(), *command],
+        capture_output=capture,
+        text=True,
+        input=given,
+    )
+    if done.returncode:
+        raise WorkshopError(f"{' '.join(command)} failed: {(done.stderr or '').strip()}")
+    return done.stdout or ""
+
+
+def as_root() -> list[str]:
+    """What to put before a command so that it runs as root."""
+    return [] if os.geteuid() == 0 else ["sudo", "DEBIAN_FRONTEND=noninteractive"]
+
+
+def _has_packages() -> bool:
+    try:
+        docker.cli()
+    except WorkshopError:
+        return False
+    return Path(DAEMON).exists() and any(
+        Path(folder, "iptables").exists() for folder in ("/usr/sbin", "/sbin")
+    )
+
+
+def _install() -> None:
+    names = PACKAGES[_distribution()]
+    if console.a_person_is_there():
+        answer = input(
+            "No Docker engine answers. Install Docker Engine with apt-get "
+            f"({' '.join(names)}) and start one? [Y/n] "
+        )
+        if answer.strip().lower() not in ("", "y", "yes"):
+            raise WorkshopError("No engine was installed.", docker.INSTALL_DOCKER)
+    release = os_release()
+    options: list[str] = []
+    if release["ID"] == "debian" and release.get("VERSION_ID") == "12":
+        options = _debian_13_options()
+        names = [*names, "runc"]
+    apt_get("Fetching the package lists", *options, "update")
+    apt_get(
+        "Installing Docker Engine, buildx and compose",
+        *options, "install", "--yes", "--no-install-recommends", *names,
+    )  # fmt: skip
+
+
+def apt_get(what: str, *arguments: str) -> None:
+    """Run ``apt-get ARGUMENTS`` as root, as one announced step."""
+    log = state_folder() / "apt.log"
+    console.run_long(
+        what,
+        [*as_root(), "apt-get", "-o", "DPkg::Lock::Timeout=120", *arguments],
+        log=log,
+        fix=f"Mend the machine's package sources, then try again. The whole output is in {log}.",
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        quiet_input=not console.a_person_is_there(),
+    )
+
+
+def debian_mirrors() -> list[tuple[str, str]]:
+    """(address, suite) of each package list that this machine's own apt sources name."""
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    ).stdout
+    pairs = (line.split() for line in listed.splitlines())
+    return list(dict.fromkeys((p[0].rstrip("/"), p[1]) for p in pairs if len(p) == 2))
+
+
+def _debian_13_options() -> list[str]:
+    """apt options that add Debian 13 for the engine alone, without touching /etc/apt."""
+    mirror = next((uri for uri, suite in debian_mirrors() if suite == "bookworm"), None)
+    if mirror is None:
+        raise WorkshopError(
+            "The apt sources of this machine name no mirror of Debian 12.",
+            "Run `apt-get update` after mending /etc/apt, or install Docker Engine yourself.",
+        )
+    folder = state_folder() / "apt"
+    (folder / "lists" / "partial").mkdir(parents=True, exist_ok=True)
+    key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+    (folder / "sources.list").write_text(
+        "".join(f"deb {key} {mirror} {suite} main\n" for suite in ("bookworm", "trixie"))
+    )
+    (folder / "preferences").write_text(
+        "Package: *\nPin: release n=trixie\nPin-Priority: -1\n\n"
+        f"Package: {' '.join(FROM_DEBIAN_13)}\nPin: release n=trixie\nPin-Priority: 600\n"
+    )
+    settings = {
+        "Dir::Etc::SourceList": folder / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::Etc::Preferences": folder / "preferences",
+        "Dir::State::Lists": folder / "lists",
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+    }
+    return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+
+
+def _launch() -> None:
+    bridge_was_there = Path("/sys/class/net/docker0").exists()
+    with console.step("Starting the tutorial's own Docker engine"):
+        for folder in (RUN, DATA):
+            _root("install", "-d", "-m", "0755", str(folder))
+        _root("tee", str(BRIDGES), given=json.dumps({"docker0_is_ours": not bridge_was_there}))
+        # Standard output goes to the log, not to a pipe that would hold the caller open.
+        _root(
+            "start-stop-daemon", "--start", "--oknodo", "--background", "--output", str(LOG),
+            "--pidfile", str(PID_FILE), "--exec", DAEMON, "--",
+            "--host", f"unix://{SOCKET}", "--group", str(os.getgid()),
+            "--data-root", str(DATA / "data"), "--exec-root", str(RUN / "exec"),
+            "--pidfile", str(PID_FILE), "--mtu", str(_mtu()),
+            capture=False,
+        )  # fmt: skip
+        deadline = time.monotonic() + START_S
+        while not docker.answers(docker.EMBEDDED_HOST):
+            if time.monotonic() > deadline or (
+                time.monotonic() > deadline - START_S + 5 and not PID_FILE.exists()
+            ):
+                tail = _root("tail", "-n", "8", str(LOG)).strip()
+                raise WorkshopError(
+                    f"The engine did not start. The end of {LOG}:\n{tail}",
+                    "Mend what the log names, or start an engine of your own.",
+                )
+            time.sleep(0.2)
+
+
+def _mtu() -> int:
+    """The largest packet of the default route, in bytes: larger ones from containers hang."""
+    for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+        interface, destination = line.split()[:2]
+        if destination == "00000000":
+            return min(1500, int(Path("/sys/class/net", interface, "mtu").read_text()))
+    return 1500
+
+
+def _bridges() -> list[str]:
+    """Interfaces of the embedded engine's bridge networks."""
+    client = docker.api.DockerClient(base_url=docker.EMBEDDED_HOST)
+    ids = [n.id for n in client.networks.list(filters={"driver": "bridge"}) if n.name != "bridge"]
+    ours = json.loads(BRIDGES.read_text())["docker0_is_ours"] if BRIDGES.exists() else False
+    return [f"br-{i[:12]}" for i in ids] + (["docker0"] if ours else [])
+
+
+def _take_down(bridges: list[str]) -> None:
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for mount in sorted(mounts, reverse=True):
+        if mount.startswith((f"{RUN}/", f"{DATA}/")):
+            _root("umount", mount)
+    for bridge in bridges:
+        if Path("/sys/class/net", bridge).exists():
+            _root("ip", "link", "delete", bridge)
+    if "docker0" in bridges:
+        _drop_firewall_rules()
+    if RUN.exists():
+        _root("rm", "-rf", str(RUN))
+
+
+def _drop_firewall_rules() -> None:
+    """Remove the rules and chains that the engine left in iptables."""
+    for tool in ("iptables", "ip6tables"):
+        rules = _root(f"{tool}-save").splitlines()
+        kept = [r for r in rules if "DOCKER" not in r and "docker0" not in r and "br-" not in r]
+        if kept != rules:
+            _root(f"{tool}-restore", given="\n".join(kept) + "\n")

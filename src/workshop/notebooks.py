@@ -1,0 +1,137 @@
+"""Execute the notebooks without a browser, and open JupyterLab. Imports console, paths.
+
+Runs are headless: progress goes to standard error, a cell a line.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbconvert import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
+from .console import say
+from .errors import WorkshopError
+from .paths import NOTEBOOKS, ROOT
+
+FIRST = "00-start-here.ipynb"
+CELL_TIMEOUT_S = 900
+
+
+def chapters(names: Iterable[str] = ()) -> list[Path]:
+    """The notebooks in reading order, or those named: a path, a file name, or its beginning."""
+    everything = sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
+    chosen = []
+    for name in names:
+        found = [p for p in everything if p.name.startswith(Path(name).name)]
+        if len(found) != 1:
+            listed = ", ".join(p.stem for p in everything)
+            raise WorkshopError(f"{len(found)} notebooks match {name!r}.", f"There are: {listed}.")
+        chosen += found
+    return chosen or everything
+
+
+def execute(path: Path) -> nbformat.NotebookNode:
+    """Run all cells of a notebook in a new kernel and return it with its outputs.
+
+    Raises WorkshopError with the failed cell's number, source and error.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    start = time.monotonic()
+    number = 0
+
+    def announce(cell: nbformat.NotebookNode, **_: object) -> None:
+        nonlocal number
+        if cell.cell_type == "code":
+            number += 1
+            say(f"  {path.stem}  cell {number}/{len(code)}  {first_line(cell.source)}")
+
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        on_cell_execute=announce,
+        record_timing=False,
+    )
+    try:
+        client.execute(env={**os.environ, "WORKSHOP_PROGRESS": "0"})
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        source = code[number - 1].source if number else ""
+        raise WorkshopError(
+            f"{path.name}: code cell {number} failed.\n{source}\n{error}",
+            f"Open the notebook with `uv run workshop lab` and run it up to cell {number}.",
+        ) from None
+    say(f"✔ {path.stem} ({time.monotonic() - start:.0f} s)")
+    return notebook
+
+
+def first_line(source: str) -> str:
+    """What to call a cell on the terminal."""
+    return source.strip().partition("\n")[0][:60]
+
+
+def run(names: Iterable[str], site: Path, in_place: bool = False) -> list[Path]:
+    """Execute notebooks into ``site``, each as a notebook and as HTML; returns what it wrote.
+
+    With ``in_place`` the notebooks themselves get the new outputs.
+    """
+    written = []
+    site.mkdir(parents=True, exist_ok=True)
+    for path in chapters(names):
+        executed = execute(path)
+        if in_place:
+            write(executed, path)
+        write(executed, site / path.name)
+        page = site / f"{path.stem}.html"
+        page.write_text(HTMLExporter().from_notebook_node(executed)[0], encoding="utf-8")
+        written += [site / path.name, page]
+    return written
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write a notebook without what differs from run to run and from machine to machine."""
+    # How a stream is cut into pieces depends on timing alone.
+    notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {
+                "display_name": "Python 3 (ipykernel)",
+                "language": "python",
+                "name": "python3",
+            },
+            "language_info": {"name": "python"},
+        }
+    )
+    nbformat.write(notebook, path)
+
+
+def lab(browser: bool) -> int:
+    """Serve JupyterLab on 127.0.0.1 with a token until Ctrl-C; returns its exit status."""
+    command = [
+        sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}",
+    ]  # fmt: skip
+    if not browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # Ctrl-C reached JupyterLab too, which asks once and stops at the second one.
+        process.terminate()
+        process.wait(timeout=30)
+        return 0

@@ -1,0 +1,23 @@
+"""Where things are. Imports nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# The package runs from the repo (an editable install), never from site-packages alone.
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+SAMPLE_PROJECT = ROOT / "sample_project"
+DOCKERFILE = ROOT / "Dockerfile"
+ENTRYPOINT = ROOT / "entrypoint.sh"
+WORKSPACES = ROOT / ".workspaces"
+SITE = ROOT / "_site"
+
+
+def state_folder() -> Path:
+    """The reader's own folder for logs and small state; made when missing."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    folder = Path(base) / "dockerfile-workshop"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,76 @@
+"""Who this reader is on the engine, so that two readers never meet. Imports docker, paths.
+
+Everything made carries the label ``dockerfile-workshop.session=<id>``, and names and
+tags carry the id too.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+
+import docker as api
+
+from . import docker
+from .paths import WORKSPACES
+
+LABEL = "dockerfile-workshop.session"
+
+
+@functools.cache
+def ident() -> str:
+    """Eight hex digits: those in WORKSHOP_SESSION, else the clone's own, made once."""
+    given = os.environ.get("WORKSHOP_SESSION")
+    if given:
+        return given
+    WORKSPACES.mkdir(exist_ok=True)
+    path = WORKSPACES / "session"
+    try:
+        with path.open("x") as new:
+            new.write(secrets.token_hex(4))
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
+
+
+def prefix() -> str:
+    """What every name and tag of this session begins with."""
+    return f"workshop-{ident()}"
+
+
+def labels() -> dict[str, str]:
+    """The labels of everything that this session makes."""
+    return {LABEL: ident()}
+
+
+def leftovers() -> dict[str, list[str]]:
+    """Names of this session's containers, images, networks and volumes on the engine."""
+    client = docker.client()
+    mine = {"label": f"{LABEL}={ident()}"}
+    return {
+        "containers": [c.name for c in client.containers.list(all=True, filters=mine)],
+        "images": [
+            tag for i in client.images.list(filters=mine) for tag in (i.tags or [i.short_id])
+        ],
+        "networks": [n.name for n in client.networks.list(filters=mine)],
+        "volumes": [v.name for v in client.volumes.list(filters=mine)],
+    }
+
+
+def remove_leftovers() -> dict[str, list[str]]:
+    """Remove all of ``leftovers``, and nothing else; returns what was removed."""
+    found = leftovers()
+    client = docker.client()
+    for name in found["containers"]:
+        client.api.remove_container(name, force=True, v=True)
+    for name in found["networks"]:
+        client.api.remove_network(name)
+    for name in found["volumes"]:
+        client.api.remove_volume(name)
+    for name in found["images"]:
+        try:
+            client.api.remove_image(name, force=True)
+        except api.errors.ImageNotFound:
+            continue
+    return found

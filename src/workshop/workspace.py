@@ -1,0 +1,426 @@
+"""The folder that a chapter builds in, and the Dockerfile that grows there.
+
+A workspace is a fresh copy of the sample project with the Dockerfile and the
+entrypoint beside manage.py. Imports build, containers, display, dockerfile, layers,
+live, session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker as api
+
+from . import build as builder
+from . import containers, docker, dockerfile, layers, session
+from .containers import Container, Output
+from .display import Listing, Shown, Stack, Table, shorten, size
+from .errors import WorkshopError
+from .live import Live
+from .paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WORKSPACES
+
+NOT_COPIED = (".venv", "__pycache__", "*.sqlite3", "staticfiles", "Dockerfile", "entrypoint.sh")
+
+
+@dataclass(repr=False)
+class Added(Shown):
+    """What a step added to the image: layers, files, bytes; and the settings it changed.
+
+    For a step that only opens a stage ``base`` names the image that the stage starts
+    from, and ``bytes`` is that image's size.
+    """
+
+    layers: int
+    files: int
+    bytes: int
+    settings: list[str]
+    base: str = ""
+
+    def text(self) -> str:
+        if self.base:
+            return f"Starts from {self.base}: {size(self.bytes)}."
+        lines = ["Added no layer."]
+        if self.layers:
+            layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
+            files = "1 file" if self.files == 1 else f"{self.files:,} files"
+            lines = [f"Added {layers}: {size(self.bytes)} in {files}."]
+        return "\n".join(lines + [f"Set {setting}" for setting in self.settings])
+
+    def html(self) -> str:
+        return "".join(Stack([line]).html() for line in self.text().splitlines())
+
+
+@dataclass(repr=False)
+class StepResult(Shown):
+    """The answer of a ``%%dockerfile`` cell: the build, and what the step added."""
+
+    name: str
+    build: builder.Build
+    added: Added
+
+    def text(self) -> str:
+        return Stack([self.build, self.added]).text()
+
+    def html(self) -> str:
+        return Stack([self.build, self.added]).html()
+
+
+class Workspace:
+    """One chapter's build context, its Dockerfile and the images made from it.
+
+    ``plan`` names the steps that the chapter's notebook adds, in order; ``given`` are
+    the steps that the chapter starts from.
+    """
+
+    def __init__(self, chapter: str, given: Sequence[str] = (), plan: Sequence[str] = ()) -> None:
+        self.chapter = chapter
+        self.path = WORKSPACES / session.ident() / chapter
+        self.tag = f"{session.prefix()}/{chapter}"
+        self.plan = list(plan)
+        self.given = list(given)
+        self.written: dict[str, str] = {}
+        self.results: dict[str, StepResult] = {}
+        self._position = ""
+        self._known: dict[str, dict[str, Any]] = {}
+        self._remove_leftovers()
+        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.copytree(SAMPLE_PROJECT, self.path, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        shutil.copy2(ENTRYPOINT, self.path)
+        self._save(self._steps())
+
+    def __repr__(self) -> str:
+        state = f"{len(self.given)} steps" if self.given else "empty"
+        return f"Workspace {self.chapter}: a fresh copy of the sample project; Dockerfile: {state}."
+
+    # The Dockerfile
+
+    @property
+    def text(self) -> str:
+        """The Dockerfile so far."""
+        return (self.path / "Dockerfile").read_text(encoding="utf-8")
+
+    def dockerfile(self, new: str = "") -> Listing:
+        """The Dockerfile so far, numbered; the lines of step ``new`` are marked.
+
+        Without ``new`` the newest step is marked.
+        """
+        lines = self.text.splitlines()
+        marked: frozenset[int] = frozenset()
+        step = self.written.get(new or self._position)
+        if step:
+            wanted = step.splitlines()
+            for at in range(len(lines)):
+                if lines[at : at + len(wanted)] == wanted:
+                    marked = frozenset(range(at + 1, at + 1 + len(wanted)))
+        return Listing("Dockerfile", lines, marked)
+
+    def put(self, name: str, text: str) -> StepResult:
+        """Make ``text`` the step ``name``, build the image so far, say what the step added.
+
+        A step that was there is replaced, and the Dockerfile ends with it. After a
+        failed build everything is as it was before.
+        """
+        text = text.strip("\n")
+        if not dockerfile.instructions(text):
+            raise WorkshopError(
+                f"The step {name!r} holds no instruction.", "Write one below the first line."
+            )
+        if len(dockerfile.steps(text)) > 1:
+            raise WorkshopError(
+                f"The step {name!r} holds a blank line, which ends a step.",
+                "Remove the blank line, or give each step a cell of its own.",
+            )
+        self._refuse_a_gap(name)
+        before = dict(self.written), list(self.plan), self._position, self._steps()
+        self.written[name] = text
+        if name not in self.plan:
+            self.plan.insert(
+                self.plan.index(self._position) + 1 if self._position in self.plan else 0, name
+            )
+        self._position = name
+        try:
+            before_image = self._before(text)
+            self._save(self._steps())
+            built = self.build()
+            added = self._added(text, before_image)
+        except BaseException:
+            self.written, self.plan, self._position, steps = before
+            self._save(steps)
+            raise
+        self.results[name] = StepResult(name, built, added)
+        return self.results[name]
+
+    def _refuse_a_gap(self, name: str) -> None:
+        earlier = self.plan[: self.plan.index(name)] if name in self.plan else []
+        missing = next((step for step in earlier if step not in self.written), None)
+        if missing:
+            raise WorkshopError(
+                f"The step {name!r} comes after {missing!r}, which is not there yet.",
+                f"Run the cell `%%dockerfile {missing}` first.",
+            )
+
+    def _steps(self) -> list[str]:
+        """The steps up to the newest one, in the order of the notebook."""
+        if not self._position:
+            return self.given
+        upto = self.plan[: self.plan.index(self._position) + 1]
+        return [*self.given, *(self.written[name] for name in upto if name in self.written)]
+
+    def _save(self, steps: list[str]) -> None:
+        text = dockerfile.join(steps) if steps else ""
+        (self.path / "Dockerfile").write_text(text, encoding="utf-8", newline="\n")
+
+    def _before(self, step: str) -> dict[str, Any]:
+        """What the engine says of the image as it was before ``step``.
+
+        That is the image of the steps above; for a step that opens a stage, its base.
+        """
+        opened = dockerfile.stages(step)
+        steps = self._steps()  # the last one is the new one
+        above = dockerfile.join(steps[:-1]) if steps[:-1] else ""
+        if opened:
+            earlier = [stage.name for stage in dockerfile.stages(above)]
+            if opened[-1].base not in earlier:
+                return _described(opened[-1].base)
+        elif above in self._known:
+            return self._known[above]
+        self._save(dockerfile.steps(above))
+        self.build(target=opened[-1].base if opened else "")
+        self._save(steps)
+        return _described(self.tag)
+
+    def _added(self, step: str, before: dict[str, Any]) -> Added:
+        now = self._known[self.text] = _described(self.tag)
+        old, new = before["RootFS"]["Layers"], now["RootFS"]["Layers"]
+        entries = [i for i in dockerfile.instructions(step) if not dockerfile.stage_of(i)]
+        if not entries:
+            return Added(0, 0, before["Size"], [], base=dockerfile.stages(step)[-1].base)
+        fresh = layers.of_image(self.tag)[len(old) :] if len(new) > len(old) else []
+        history = docker.client().images.get(self.tag).history()
+        return Added(
+            len(fresh),
+            sum(layer.files for layer in fresh),
+            sum(entry["Size"] for entry in history[: len(entries)]),
+            _changed_settings(before["Config"], now["Config"]),
+        )
+
+    # Building
+
+    def build(
+        self, *options: str, target: str = "", file: str = "", name: str = ""
+    ) -> builder.Build:
+        """Build the Dockerfile so far, or ``file``; ``options`` go to `docker build` as they are.
+
+        ``target`` stops at that stage, ``name`` gives the image a tag of its own.
+        """
+        text = (self.path / (file or "Dockerfile")).read_text(encoding="utf-8")
+        if not dockerfile.instructions(text):
+            raise WorkshopError(
+                "The Dockerfile is still empty.", "Run the first `%%dockerfile` cell."
+            )
+        tag = f"{self.tag}:{name}" if name else self.tag
+        replaced = _described(tag)["Id"]
+        with Live() as live:
+            built = builder.build(
+                self.path,
+                tag=tag,
+                shown_as=self.path.relative_to(ROOT).as_posix(),
+                cwd=ROOT,
+                target=target,
+                file=file,
+                labels=session.labels(),
+                options=options,
+                progress=live.line,
+            )
+        if replaced and replaced != _described(tag)["Id"]:
+            _forget_image(replaced)
+        return built
+
+    # Files of the build context
+
+    def read(self, path: str) -> str:
+        """The text of a file of the workspace."""
+        return (self.path / path).read_text(encoding="utf-8")
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file of the workspace; folders are made."""
+        file = self.path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
+
+    def edit(self, path: str, old: str, new: str) -> Diff:
+        """Replace ``old``, which must occur once, by ``new``; returns the difference."""
+        before = self.read(path)
+        if before.count(old) != 1:
+            raise WorkshopError(f"{path} holds {old!r} {before.count(old)} times, not once.")
+        after = before.replace(old, new)
+        self.write(path, after)
+        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
+        return Diff(f"{path}, edited", list(lines)[3:])
+
+    @contextlib.contextmanager
+    def edited(self, path: str) -> Iterator[None]:
+        """For the length of a ``with`` block, ``path`` has one more line: a new comment.
+
+        The comment differs every time, so no cache can know the file.
+        """
+        before = self.read(path)
+        note = f"edited {secrets.token_hex(8)}"
+        comment = {".html": f"<!-- {note} -->", ".css": f"/* {note} */"}
+        self.write(path, f"{before.rstrip()}\n{comment.get(Path(path).suffix, '# ' + note)}\n")
+        try:
+            yield
+        finally:
+            self.write(path, before)
+
+    # Containers
+
+    def run(self, *command: str, image: str = "", **settings: Any) -> Output:
+        """Run one command in the image so far, or in ``image``; see containers.run."""
+        return containers.run(image or self.tag, command, **settings)
+
+    def sh(self, script: str, image: str = "", **settings: Any) -> Output:
+        """Run a line of shell in the image so far, past its entrypoint."""
+        options = [*settings.pop("options", ()), "--entrypoint", "sh"]
+        return containers.run(image or self.tag, ["-c", script], options=options, **settings)
+
+    def start(self, *command: str, image: str = "", **settings: Any) -> Container:
+        """Start a container of the image so far, or of ``image``; see containers.start."""
+        name = f"{self.chapter}-{settings.pop('name', 'container')}"
+        return containers.start(image or self.tag, command, name=name, **settings)
+
+    def network(self) -> str:
+        """Make the chapter's network, anew if it is there already; returns its name."""
+        name = f"{session.prefix()}-{self.chapter}"
+        self.remove_network(name)
+        docker.client().networks.create(name, labels=session.labels())
+        return name
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network with the containers in it."""
+        with contextlib.suppress(api.errors.NotFound):
+            found = docker.client().networks.get(name)
+            for container in found.containers:
+                container.remove(force=True, v=True)
+            found.remove()
+
+    def _remove_leftovers(self) -> None:
+        """What an earlier run of this chapter left because its kernel was killed."""
+        client = docker.client()
+        mine = {"label": f"{session.LABEL}={session.ident()}"}
+        for container in client.containers.list(all=True, filters=mine):
+            if container.name.startswith(f"{session.prefix()}-{self.chapter}-"):
+                client.api.remove_container(container.name, force=True, v=True)
+        self.remove_network(f"{session.prefix()}-{self.chapter}")
+
+    # Looking at images
+
+    def size(self, image: str = "") -> int:
+        """Bytes of the image's layers, the base's included."""
+        return sum(e["Size"] for e in docker.client().images.get(image or self.tag).history())
+
+    def history(self, image: str = "", first: int | None = None) -> Table:
+        """One row an instruction, newest first, with its bytes, like `docker history`."""
+        entries = docker.client().images.get(image or self.tag).history()
+        rows = [
+            (shorten(e["CreatedBy"].removesuffix("# buildkit"), 66), size(e["Size"]))
+            for e in entries[:first]
+        ]
+        return Table(
+            f"docker history {image or self.tag}",
+            ("instruction", "size"),
+            rows,
+            right=("size",),
+            least={"size": 9},
+        )
+
+    def config(self, image: str = "") -> dict[str, Any]:
+        """The image's settings, as `docker image inspect` shows them under Config."""
+        return docker.client().images.get(image or self.tag).attrs["Config"]
+
+
+@dataclass(repr=False)
+class Diff(Listing):
+    """Lines of a difference, without numbers."""
+
+    def _numbered(self) -> list[str]:
+        return list(self.lines)
+
+
+_current: Workspace | None = None
+
+
+def checkpoint(chapter: str, after: str = "") -> Workspace:
+    """Start a chapter: a fresh workspace, its Dockerfile cut from the finished one.
+
+    ``chapter`` is the notebook's name; ``after`` names the stage of the finished
+    Dockerfile that is already there, with all before it. Without it the chapter
+    starts from an empty Dockerfile.
+    """
+    global _current
+    finished = DOCKERFILE.read_text(encoding="utf-8")
+    given = dockerfile.upto_stage(finished, after) if after else []
+    _current = Workspace(chapter, given, planned_steps(chapter))
+    return _current
+
+
+def current() -> Workspace:
+    """The workspace of the chapter that runs in this kernel."""
+    if _current is None:
+        raise WorkshopError(
+            "This notebook has no workspace yet.",
+            "Run its first code cell, the one with checkpoint(…), then the cells from there on.",
+        )
+    return _current
+
+
+def planned_steps(chapter: str) -> list[str]:
+    """The names of the ``%%dockerfile`` cells of a notebook, in order."""
+    path = NOTEBOOKS / f"{chapter}.ipynb"
+    if not path.exists():
+        return []
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    heads = ["".join(c["source"]).split("\n", 1)[0].split() for c in cells if c["source"]]
+    names = [head[1] for head in heads if len(head) == 2 and head[0] == "%%dockerfile"]
+    return list(dict.fromkeys(names))
+
+
+def _described(image: str) -> dict[str, Any]:
+    """What `docker image inspect` says; without any layer if the engine does not have it."""
+    try:
+        return docker.client().images.get(image).attrs
+    except api.errors.ImageNotFound:
+        return {"Id": "", "RootFS": {"Layers": []}, "Config": {}, "Size": 0}
+
+
+def _forget_image(image_id: str) -> None:
+    """Remove an image that lost its tag to a newer build; the build cache keeps its layers."""
+    try:
+        if not docker.client().images.get(image_id).tags:
+            docker.client().api.remove_image(image_id)
+    except api.errors.APIError:
+        pass  # a container still uses it; `workshop clean` removes it later
+
+
+def _changed_settings(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The settings of an image that differ, as ``NAME value``; labels are left out."""
+    changed = []
+    old_env, new_env = before.get("Env") or [], now.get("Env") or []
+    changed += [f"ENV {entry}" for entry in new_env if entry not in old_env]
+    for key, word in (
+        ("WorkingDir", "WORKDIR"), ("User", "USER"), ("Entrypoint", "ENTRYPOINT"), ("Cmd", "CMD"),
+        ("ExposedPorts", "EXPOSE"), ("Healthcheck", "HEALTHCHECK"), ("StopSignal", "STOPSIGNAL"),
+    ):  # fmt: skip
+        if now.get(key) != before.get(key):
+            value = now.get(key)
+            shown = value if isinstance(value, str) else json.dumps(value)
+            changed.append(f"{word} {shown}")
+    return changed
