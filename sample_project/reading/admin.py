@@ -1,0 +1,13 @@
+from django.contrib import admin
+
+from .forms import BookForm
+from .models import Book
+
+
+@admin.register(Book)
+class BookAdmin(admin.ModelAdmin):
+    # The site's own form, so that an upload meets the same limits here.
+    form = BookForm
+    list_display = ["title", "author", "status", "added_at"]
+    list_filter = ["status"]
+    search_fields = ["title", "author", "note"]
