@@ -76,9 +76,11 @@ class Table(Shown):
         def row(cells: Sequence[object], mark: str) -> str:
             made = []
             for head, cell in zip(self.headers, cells, strict=True):
-                align = ' align="right"' if head in self.right else ' align="left"'
-                scope = ' scope="col"' if mark == "th" else ""
-                made.append(f"<{mark}{scope}{align}>{html.escape(str(cell))}</{mark}>")
+                # The attribute for pages that strip styles, the style for JupyterLab's own rules.
+                side = "right" if head in self.right else "left"
+                align = f'align="{side}" style="text-align: {side}"'
+                scope = 'scope="col" ' if mark == "th" else ""
+                made.append(f"<{mark} {scope}{align}>{html.escape(str(cell))}</{mark}>")
             return "<tr>" + "".join(made) + "</tr>"
 
         body = "".join(row(cells, "td") for cells in self.rows)

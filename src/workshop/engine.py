@@ -109,12 +109,17 @@ def _why_not() -> str:
     """Why the embedded engine can't be had here, as a sentence; empty if it can."""
     if sys.platform != "linux" or _distribution() not in PACKAGES:
         return "The tutorial starts an engine of its own on Debian and Ubuntu only."
+    return why_no_root("Starting one")
+
+
+def why_no_root(what: str) -> str:
+    """Why root can't be had here for ``what``, as a sentence; empty if it can."""
     if os.geteuid() == 0:
         return ""
     if not shutil.which("sudo"):
-        return "Starting one takes root, and there is no sudo here."
+        return f"{what} takes root, and there is no sudo here."
     if not console.a_person_is_there() and subprocess.run(["sudo", "-n", "true"]).returncode:
-        return "Starting one takes root, and sudo wants a password that nobody is there to type."
+        return f"{what} takes root, and sudo wants a password that nobody is there to type."
     return ""
 
 
@@ -202,26 +207,53 @@ def apt_get(what: str, *arguments: str) -> None:
     )
 
 
-def debian_mirrors() -> list[tuple[str, str]]:
-    """(address, suite) of each package list that this machine's own apt sources name."""
+def debian_archives() -> dict[str, str]:
+    """The mirror's address by suite, from the machine's own apt sources: {"bookworm": …}.
+
+    Raises WorkshopError when they name no mirror of the Debian that runs here.
+    """
+    codename = os_release().get("VERSION_CODENAME", "")
+    known = _listed_archives()
+    if codename not in known:
+        # apt knows a list's origin only once it has fetched it.
+        apt_get("Fetching the package lists", "update")
+        known = _listed_archives()
+    if codename not in known:
+        raise WorkshopError(
+            f"The apt sources of this machine name no mirror of Debian ({codename} main).",
+            "Add one to /etc/apt/sources.list.d and run `apt-get update`.",
+        )
+    return known
+
+
+def _listed_archives() -> dict[str, str]:
+    wanted = "$(ORIGIN)|$(COMPONENT)|$(CODENAME)|$(REPO_URI)"
     listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"],
+        ["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
     ).stdout
-    pairs = (line.split() for line in listed.splitlines())
-    return list(dict.fromkeys((p[0].rstrip("/"), p[1]) for p in pairs if len(p) == 2))
+    archives: dict[str, str] = {}
+    for line in listed.splitlines():
+        origin, component, suite, uri = line.split("|", 3)
+        if origin == "Debian" and component == "main":
+            archives.setdefault(suite, _first_mirror(uri).rstrip("/"))
+    return archives
+
+
+def _first_mirror(uri: str) -> str:
+    """Debian's cloud images name a file with mirrors, one a line, instead of a mirror."""
+    kind, _, path = uri.partition("file:")
+    if kind != "mirror+":
+        return uri
+    lines = Path("/" + path.strip("/")).read_text(encoding="utf-8").split("\n")
+    return next(line.split()[0] for line in lines if line.strip() and line[0] != "#")
 
 
 def _debian_13_options() -> list[str]:
     """apt options that add Debian 13 for the engine alone, without touching /etc/apt."""
-    mirror = next((uri for uri, suite in debian_mirrors() if suite == "bookworm"), None)
-    if mirror is None:
-        raise WorkshopError(
-            "The apt sources of this machine name no mirror of Debian 12.",
-            "Run `apt-get update` after mending /etc/apt, or install Docker Engine yourself.",
-        )
+    mirror = debian_archives()["bookworm"]
     folder = state_folder() / "apt"
     (folder / "lists" / "partial").mkdir(parents=True, exist_ok=True)
     key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"

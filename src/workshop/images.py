@@ -368,15 +368,7 @@ def _why_no_stand_in() -> str:
     there = docker.client().version()["Arch"]
     if here not in ("amd64", "arm64") or here != there:
         return f"A stand-in can't be made: this machine is {here}, the engine's is {there}."
-    if os.geteuid() != 0 and (
-        not shutil.which("sudo")
-        or (
-            not console.a_person_is_there()
-            and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode
-        )
-    ):
-        return "Making a stand-in takes root, or sudo without a password."
-    return ""
+    return engine.why_no_root("Making a stand-in")
 
 
 def _make_python() -> None:
@@ -486,45 +478,7 @@ def _sources(main: str, security: str) -> str:
 
 
 def _mirrors() -> tuple[str, str]:
-    """Addresses of Debian's archive and of its security archive (may be empty).
-
-    Taken from the machine's own apt sources. Raises WorkshopError when they name none.
-    """
-    codename = engine.os_release().get("VERSION_CODENAME", "")
-    known = _debian_archives()
-    if codename not in known:
-        # apt knows a list's origin only once it has fetched it.
-        engine.apt_get("Fetching the package lists", "update")
-        known = _debian_archives()
-    if codename not in known:
-        raise WorkshopError(
-            f"The apt sources of this machine name no mirror of Debian ({codename} main).",
-            "Add one to /etc/apt/sources.list.d and run `apt-get update`.",
-        )
+    """Addresses of Debian's archive and of its security archive, which may be empty."""
+    known = engine.debian_archives()
+    codename = engine.os_release()["VERSION_CODENAME"]
     return known[codename], known.get(f"{codename}-security", "")
-
-
-def _debian_archives() -> dict[str, str]:
-    """The address of each of Debian's own suites in the machine's apt sources."""
-    wanted = "$(ORIGIN)|$(COMPONENT)|$(CODENAME)|$(REPO_URI)"
-    listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    ).stdout
-    archives: dict[str, str] = {}
-    for line in listed.splitlines():
-        origin, component, suite, uri = line.split("|", 3)
-        if origin == "Debian" and component == "main":
-            archives.setdefault(suite, _first_mirror(uri).rstrip("/"))
-    return archives
-
-
-def _first_mirror(uri: str) -> str:
-    """Debian's cloud images name a file with mirrors, one a line, instead of a mirror."""
-    kind, _, path = uri.partition("file:")
-    if kind != "mirror+":
-        return uri
-    lines = Path("/" + path.strip("/")).read_text(encoding="utf-8").split("\n")
-    return next(line.split()[0] for line in lines if line.strip() and line[0] != "#")

@@ -23,6 +23,8 @@ from .errors import WorkshopError
 from .paths import NOTEBOOKS, ROOT
 
 FIRST = "00-start-here.ipynb"
+# JupyterLab's own settings for the tutorial: it asks nothing and fetches no news.
+SETTINGS = Path(__file__).with_name("lab")
 CELL_TIMEOUT_S = 900
 
 
@@ -121,7 +123,9 @@ def lab(browser: bool) -> int:
     """Serve JupyterLab on 127.0.0.1 with a token until Ctrl-C; returns its exit status."""
     command = [
         sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}",
+        f"--ServerApp.root_dir={ROOT}",
+        f"--LabApp.app_settings_dir={SETTINGS}",
+        f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}",
     ]  # fmt: skip
     if not browser:
         command.append("--no-browser")

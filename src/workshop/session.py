@@ -49,7 +49,9 @@ def leftovers() -> dict[str, list[str]]:
     client = docker.client()
     mine = {"label": f"{LABEL}={ident()}"}
     return {
-        "containers": [c.name for c in client.containers.list(all=True, filters=mine)],
+        "containers": [
+            c.name for c in client.containers.list(all=True, filters=mine, ignore_removed=True)
+        ],
         "images": [
             tag for i in client.images.list(filters=mine) for tag in (i.tags or [i.short_id])
         ],

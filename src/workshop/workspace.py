@@ -316,7 +316,7 @@ class Workspace:
         """What an earlier run of this chapter left because its kernel was killed."""
         client = docker.client()
         mine = {"label": f"{session.LABEL}={session.ident()}"}
-        for container in client.containers.list(all=True, filters=mine):
+        for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
             if container.name.startswith(f"{session.prefix()}-{self.chapter}-"):
                 client.api.remove_container(container.name, force=True, v=True)
         self.remove_network(f"{session.prefix()}-{self.chapter}")

@@ -28,10 +28,8 @@ RUN sed 's/^Types: deb$/Types: deb-src/' /etc/apt/sources.list.d/debian.sources 
  && tar --extract --strip-components=1 --file python3.13_*.orig.tar.xz \
  && rm -rf /var/lib/apt/lists/*
 
-# Stripping is asked of make, not of configure: what configure is told, every extension module
-# that is compiled later is told too.
-RUN ./configure --enable-shared --with-ensurepip --disable-test-modules
-RUN make -j "$(nproc)" LDFLAGS="-Wl,--strip-all"
+RUN ./configure --enable-shared --with-ensurepip --disable-test-modules LDFLAGS="-Wl,--strip-all"
+RUN make -j "$(nproc)"
 RUN make install
 
 # ldconfig: so that ldd finds libpython. -B: no bytecode comes back.

@@ -1,0 +1,99 @@
+"""JupyterLab in a real browser: `workshop lab` serves, chapter 00 runs from the menu."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from workshop import engine, notebooks, session
+from workshop.paths import NOTEBOOKS, ROOT
+
+START_S = 120
+RUN_MS = 180_000
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# As root Chromium needs --no-sandbox; the rest keeps it from calling home.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        if engine.os_release().get("ID") != "debian":
+            pytest.fail("No Chromium or Chrome here. Install one, then run the test again.")
+        engine.apt_get("Fetching the package lists", "update")
+        engine.apt_get("Installing Chromium", "install", "--yes", "chromium")
+        path = shutil.which("chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """`workshop lab` as a reader starts it; gives the process and its address with the token."""
+    log = tmp_path / "lab.log"
+    environment = {**os.environ, "WORKSHOP_PROGRESS": "1"}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workshop.cli", "lab", "--no-browser"],
+            cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + START_S
+        address = None
+        while not address and time.monotonic() < deadline and process.poll() is None:
+            address = re.search(r"http://127\.0\.0\.1:\d+/lab\S*token=\w+", log.read_text())
+            time.sleep(0.2)
+        assert address, log.read_text()
+        yield process, address[0], log
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def test_chapter_00_runs_from_the_menu_and_ctrl_c_ends_lab(lab, browser):
+    process, address, log = lab
+    file = NOTEBOOKS / notebooks.FIRST
+    before = file.read_bytes()
+
+    page = browser.new_page(viewport={"width": 1280, "height": 1600})
+    page.goto(address)
+    page.get_by_role("heading", name="Start here").wait_for(timeout=60_000)
+    assert "token=" in address
+
+    # What is stored in the file would pass for an answer: clear it first.
+    page.get_by_role("menuitem", name="Edit", exact=True).click()
+    page.get_by_text("Clear Outputs of All Cells", exact=True).click()
+    expect(page.locator(".jp-OutputArea-output")).to_have_count(0)
+
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    last = page.get_by_text("✔ and it still builds")
+    last.wait_for(timeout=RUN_MS)
+    expect(last).to_be_visible()
+    # Nothing of the live progress line stays.
+    assert page.get_by_text(re.compile(r"^\s*\d+ s  \[")).count() == 0
+
+    table = page.locator(".jp-RenderedHTMLCommon table", has_text="Steps of this build").last
+    table.scroll_into_view_if_needed()
+    expect(table.locator("caption")).to_have_text("Steps of this build")
+    picture = Path(os.environ.get("WORKSHOP_PICTURES", log.parent)) / "lab.png"
+    page.screenshot(path=picture)
+    assert picture.stat().st_size > 20_000
+    page.close()
+    assert file.read_bytes() == before
+
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    assert "Traceback" not in log.read_text()
+    assert session.leftovers()["containers"] == []

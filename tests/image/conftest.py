@@ -1,0 +1,21 @@
+"""What the tests of images share: a clean engine after each file."""
+
+import os
+import shutil
+
+import pytest
+
+from workshop import containers, session
+from workshop.paths import WORKSPACES
+
+
+@pytest.fixture(scope="module")
+def left_clean():
+    """After the file, everything that this session made is removed."""
+    # Without a session of the tests' own, that would be the reader's work.
+    assert os.environ.get("WORKSHOP_SESSION") == session.ident()
+    yield
+    containers.remove_all()
+    session.remove_leftovers()
+    shutil.rmtree(WORKSPACES / session.ident(), ignore_errors=True)
+    assert not any(session.leftovers().values())

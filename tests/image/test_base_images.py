@@ -1,0 +1,425 @@
+"""The base images: how they come to the engine, and that they behave like the official ones.
+
+On a real engine. Pulling is tried against Debian's docker-registry, started here. The first
+run may take minutes, when a base image has to be made. Nothing of these tests stays.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from workshop import docker, images, session
+from workshop.errors import WorkshopError
+
+PYTHON, POSTGRES = images.BASE_IMAGES
+PASSWORD = "not-a-secret"
+
+ENSURE = """
+import sys
+from workshop import images
+print(images.ensure(sys.argv[1:])[0].source)
+"""
+
+
+# Pulling
+
+
+@pytest.fixture(scope="module")
+def registry_program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Debian's docker-registry: the installed one, or unpacked here without installing it."""
+    installed = shutil.which("docker-registry")
+    if installed:
+        return installed
+    if not shutil.which("apt-get"):
+        pytest.skip("needs docker-registry from Debian or Ubuntu, and there is no apt-get here")
+    folder = tmp_path_factory.mktemp("docker-registry")
+    fetched = subprocess.run(
+        ["apt-get", "download", "docker-registry"], cwd=folder, capture_output=True, text=True
+    )
+    if fetched.returncode:
+        pytest.skip(f"docker-registry can't be fetched with apt-get: {fetched.stderr.strip()}")
+    (package,) = folder.glob("*.deb")
+    subprocess.run(["dpkg-deb", "--extract", str(package), str(folder)], check=True)
+    return str(folder / "usr/bin/docker-registry")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def registry(registry_program: str, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty registry on this machine, as ``127.0.0.1:PORT``."""
+    address = f"127.0.0.1:{free_port()}"
+    settings = tmp_path / "registry.yml"
+    settings.write_text(
+        "version: 0.1\n"
+        f"storage: {{filesystem: {{rootdirectory: {tmp_path / 'registry'}}}}}\n"
+        f"http: {{addr: '{address}'}}\n"
+    )
+    with (tmp_path / "registry.log").open("w") as log:
+        process = subprocess.Popen(
+            [registry_program, "serve", str(settings)], stdout=log, stderr=log
+        )
+    host, port = address.split(":")
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex((host, int(port))) == 0:
+                    break
+            time.sleep(0.1)
+        else:
+            pytest.fail((tmp_path / "registry.log").read_text())
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of the test's own, so that the reader's record stays as it is."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def tiny() -> Iterator[Callable[[str], str]]:
+    """Makes an image of one small file under the given name; removes those at the end."""
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            content = name.encode()
+            entry = tarfile.TarInfo("name")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+        repository, _, tag = name.rpartition(":")
+        made.append(name)
+        docker.client().api.import_image_from_data(archive.getvalue(), repository, tag)
+        return str(docker.client().images.get(name).id)
+
+    yield make
+    for name in made:
+        forget(name)
+
+
+def forget(name: str) -> None:
+    try:
+        docker.client().api.remove_image(name, force=True)
+    except docker.api.errors.ImageNotFound:
+        return
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """A name that no image has, on this engine or in any registry."""
+    unique = f"workshop-test-{secrets.token_hex(6)}:1"
+    yield unique
+    forget(unique)
+
+
+@pytest.fixture
+def in_registry(registry: str, name: str, tiny: Callable[[str], str]) -> str:
+    """``name``, in the registry under library/ and not on the engine."""
+    full = f"{registry}/library/{name}"
+    tiny(full)
+    repository, _, tag = full.rpartition(":")
+    pushed = docker.client().images.push(repository, tag)
+    assert '"error"' not in pushed
+    forget(full)
+    return name
+
+
+def test_an_image_is_pulled_from_the_mirror_once(
+    registry: str,
+    in_registry: str,
+    own_state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("WORKSHOP_REGISTRY", registry)
+    (pulled,) = images.ensure([in_registry])
+    assert (pulled.name, pulled.source, pulled.stand_in) == (in_registry, "pulled", False)
+    assert pulled.size == len(f"{registry}/library/{in_registry}")
+    assert docker.client().images.get(in_registry).tags == [in_registry]
+    assert f"✔ {in_registry}: pulled" in capsys.readouterr().err
+
+    (present,) = images.ensure([in_registry])
+    assert (present.source, present.id) == ("present", pulled.id)
+    assert capsys.readouterr().err == f"✔ {in_registry}: present (0 MB)\n"
+
+
+def test_what_was_pulled_can_be_removed_and_nothing_else(
+    registry: str,
+    in_registry: str,
+    own_state: Path,
+    tiny: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The base images of this engine are not the test's to remove.
+    monkeypatch.setattr(images, "BASE_IMAGES", ())
+    monkeypatch.setattr(images, "DEBIAN_BASE", "workshop-test-none:1")
+    monkeypatch.setenv("WORKSHOP_REGISTRY", registry)
+    images.ensure([in_registry])
+    assert images.remove() == [in_registry]
+    assert not images.is_present(in_registry)
+
+    images.ensure([in_registry])
+    forget(in_registry)
+    another = tiny(in_registry)
+    assert images.remove() == []
+    assert docker.client().images.get(in_registry).id == another
+
+
+def test_of_two_processes_one_pulls(registry: str, in_registry: str, own_state: Path) -> None:
+    environment = {**os.environ, "WORKSHOP_REGISTRY": registry, "DOCKER_HOST": docker.host()}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", ENSURE, in_registry],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=60) for process in both]
+    assert sorted(out.strip() for out, _ in said) == ["present", "pulled"], said
+
+
+def test_a_name_that_the_registry_lacks(
+    registry: str, name: str, own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP_REGISTRY", registry)
+    with pytest.raises(WorkshopError, match=f"registry {registry} has no .*{name}") as caught:
+        images.ensure([name])
+    assert "Check the name" in caught.value.fix
+    assert not images.is_present(name)
+
+
+def test_a_registry_out_of_reach(
+    name: str, own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("WORKSHOP_REGISTRY", closed)
+    start = time.monotonic()
+    with pytest.raises(WorkshopError, match=f"registry {closed} is out of reach") as caught:
+        images.ensure([name])
+    assert time.monotonic() - start < 60
+    assert f"WORKSHOP_REGISTRY={closed}" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "fix"),
+    [
+        ("write /layer: no space left on device", "disk of the engine is full", "Free some space"),
+        ("tls: failed to verify certificate: x509: unknown authority", "not trust", "CA certifica"),
+        ("dial tcp: lookup mirror on 10.0.0.1:53: no such host", "is out of reach", "network"),
+        (
+            "toomanyrequests: You have reached your pull rate limit",
+            "too many pulls",
+            "docker login",
+        ),
+        ("server gave HTTP response to HTTPS client", "plain HTTP", "insecure-registries"),
+        ("pull access denied, repository does not exist", "has no x:1", "docker login"),
+        ("something new", "docker pull x:1 failed: something new", "closer"),
+    ],
+)
+def test_each_failure_of_a_pull_has_words_of_its_own(text: str, what: str, fix: str) -> None:
+    problem = images._pull_problem("x:1", "mirror", text)
+    assert what in problem.what
+    assert fix in problem.fix
+
+
+# What the base images are like
+
+
+def run(image: str, *command: str, **options: object) -> tuple[int, str]:
+    """Run one command in a container that is removed after; its exit status and output."""
+    container = docker.client().containers.run(
+        image, list(command), detach=True, labels=session.labels(), **options
+    )
+    try:
+        status = container.wait(timeout=300)["StatusCode"]
+        return status, container.logs().decode()
+    finally:
+        container.remove(force=True, v=True)
+
+
+def sh(script: str) -> str:
+    """The output of a shell script in the Python base image; it must succeed."""
+    status, output = run(PYTHON, "sh", "-euc", script)
+    assert status == 0, output
+    return output.strip()
+
+
+@pytest.fixture(scope="module")
+def python() -> images.Base:
+    return images.ensure([PYTHON])[0]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> images.Base:
+    return images.ensure([POSTGRES])[0]
+
+
+@pytest.mark.usefixtures("python")
+class TestPython:
+    def test_version(self) -> None:
+        assert sh("python -V").startswith("Python 3.13.")
+        assert sh("python3 -V") == sh('echo "Python $PYTHON_VERSION"')
+        names = ("python", "pip", "python3-config", "idle", "pydoc")
+        found = sh(f"for name in {' '.join(names)}; do command -v $name; done")
+        assert found.split() == [f"/usr/local/bin/{name}" for name in names]
+
+    def test_it_starts_python(self) -> None:
+        config = docker.client().images.get(PYTHON).attrs["Config"]
+        assert config["Cmd"] == ["python3"]
+        assert not config["Entrypoint"]
+        assert not config["User"]
+
+    def test_the_standard_library_is_whole(self) -> None:
+        modules = (
+            "bz2 ctypes curses dbm.gnu decimal hashlib lzma readline sqlite3 ssl uuid venv zlib "
+            "zoneinfo ensurepip"
+        )
+        sh(f"python -c 'import {', '.join(modules.split())}; hashlib.scrypt'")
+        assert sh("python -c 'import zoneinfo; print(zoneinfo.ZoneInfo(\"Europe/Paris\"))'")
+
+    def test_pip_is_there(self) -> None:
+        assert int(sh("pip --version").split()[1].split(".")[0]) >= 24
+
+    def test_no_bytecode(self) -> None:
+        assert sh("find /usr/local/lib -name '*.pyc' | wc -l") == "0"
+
+    def test_no_static_library_and_no_tests(self) -> None:
+        assert sh("find /usr/local -name '*.a' | wc -l; ls -d /usr/local/lib/*/test || true") == (
+            "0\nls: cannot access '/usr/local/lib/*/test': No such file or directory"
+        )
+
+    def test_headers_but_no_compiler(self) -> None:
+        assert sh("ls /usr/local/include/python3.13/Python.h; command -v gcc || true") == (
+            "/usr/local/include/python3.13/Python.h"
+        )
+
+    def test_it_is_debian_13_without_docs(self) -> None:
+        assert "VERSION_CODENAME=trixie" in sh("cat /etc/os-release")
+        # Files that are not licences.
+        assert sh("find /usr/share/man /usr/share/locale -type f | wc -l") == "0"
+        assert sh("find /usr/share/doc -type f ! -name copyright | wc -l") == "0"
+
+    def test_apt_leaves_nothing_but_what_it_installs(self) -> None:
+        assert sh("find /var/lib/apt/lists /var/cache/apt -type f | grep -v lock || true") == ""
+        sh(
+            "apt-get update; apt-get install -y --no-install-recommends libpq5; "
+            "test -e /usr/lib/*/libpq.so.5; "
+            "test -z \"$(find /var/cache/apt -name '*.deb' -o -name '*.bin')\""
+        )
+
+    def test_pip_reaches_the_index(self) -> None:
+        assert "six" in sh("pip download --no-deps --dest /tmp six")
+
+    def test_few_layers(self) -> None:
+        assert len(docker.client().images.get(PYTHON).attrs["RootFS"]["Layers"]) == 4
+
+    def test_size_of_a_stand_in(self, python: images.Base) -> None:
+        if not python.stand_in:
+            pytest.skip("the official image's size is not ours to check")
+        assert 100e6 < python.size < 140e6
+
+
+@pytest.fixture
+def server(postgres: images.Base) -> Iterator[docker.api.models.containers.Container]:
+    """A started PostgreSQL with a user and a database of its own, ready on TCP."""
+    container = docker.client().containers.run(
+        POSTGRES,
+        detach=True,
+        labels=session.labels(),
+        environment={
+            "POSTGRES_PASSWORD": PASSWORD,
+            "POSTGRES_USER": "reader",
+            "POSTGRES_DB": "library",
+        },
+        ports={"5432/tcp": ("127.0.0.1", None)},
+    )
+    try:
+        for _ in range(120):
+            if container.exec_run("pg_isready --host 127.0.0.1").exit_code == 0:
+                break
+            time.sleep(0.5)
+        else:
+            pytest.fail(container.logs().decode())
+        yield container
+    finally:
+        container.remove(force=True, v=True)
+
+
+class TestPostgres:
+    def query(self, container, password: str, sql: str) -> tuple[int, str]:
+        # Over the container's own address: the official image trusts 127.0.0.1 inside it.
+        done = container.exec_run(
+            ["sh", "-c", 'psql -h "$(hostname -i)" -U reader -d library -tAc "$1"', "sh", sql],
+            environment={"PGPASSWORD": password},
+        )
+        return done.exit_code, done.output.decode().strip()
+
+    def test_it_answers_with_the_password_only(self, server) -> None:
+        assert self.query(server, PASSWORD, "show server_encoding") == (0, "UTF8")
+        assert self.query(server, PASSWORD, "show server_version_num")[1].startswith("17")
+        status, output = self.query(server, "wrong", "select 1")
+        assert status != 0
+        assert "authentication failed" in output
+
+    def test_it_is_process_1_and_not_root(self, server) -> None:
+        assert server.exec_run("cat /proc/1/comm").output.strip() == b"postgres"
+        assert server.exec_run("stat --format %u /proc/1").output.strip() == b"999"
+
+    def test_it_listens_on_the_published_port(self, server) -> None:
+        server.reload()
+        (binding,) = server.ports["5432/tcp"]
+        assert binding["HostIp"] == "127.0.0.1"
+        assert int(binding["HostPort"]) > 0
+
+    def test_it_keeps_its_data(self, server) -> None:
+        assert self.query(server, PASSWORD, "create table kept ()")[0] == 0
+        server.restart(timeout=10)
+        for _ in range(60):
+            status, output = self.query(server, PASSWORD, "select count(*) from kept")
+            if status == 0:
+                break
+            time.sleep(0.5)
+        assert (status, output) == (0, "0")
+
+    def test_it_stops_at_once(self, server) -> None:
+        start = time.monotonic()
+        server.stop(timeout=10)
+        assert time.monotonic() - start < 10
+        server.reload()
+        assert server.attrs["State"]["ExitCode"] == 0
+
+    def test_it_refuses_to_start_without_a_password(self, postgres: images.Base) -> None:
+        status, output = run(POSTGRES)
+        assert status == 1
+        assert "POSTGRES_PASSWORD" in output
+
+    def test_its_data_is_a_volume(self, postgres: images.Base) -> None:
+        config = docker.client().images.get(POSTGRES).attrs["Config"]
+        assert list(config["Volumes"]) == ["/var/lib/postgresql/data"]
+        assert list(config["ExposedPorts"]) == ["5432/tcp"]
+        assert config["StopSignal"] == "SIGINT"

@@ -1,0 +1,264 @@
+"""A Dockerfile that grows step by step, whatever the order and whatever goes wrong."""
+
+import secrets
+
+import pytest
+
+from workshop import docker, dockerfile, session
+from workshop.build import BuildFailed
+from workshop.errors import WorkshopError
+from workshop.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("left_clean")
+
+BASE = "FROM python:3.13-slim"
+A_FILE = "RUN head -c 5000 /dev/zero > /a"
+
+
+@pytest.fixture
+def ws():
+    """A workspace that begins with two steps and has two more planned."""
+    return Workspace("test-steps", [BASE, A_FILE], ["b", "c"])
+
+
+def text_of(*steps):
+    return dockerfile.join([BASE, *steps])
+
+
+# The order of steps
+
+
+def test_a_step_that_is_put_twice_is_replaced(ws):
+    first = ws.put("b", "ENV B=1")
+    assert ws.text == text_of(A_FILE, "ENV B=1")
+    again = ws.put("b", "ENV B=2\n")
+    assert ws.text == text_of(A_FILE, "ENV B=2")
+    assert (first.added.settings, again.added.settings) == (["ENV B=1"], ["ENV B=2"])
+
+
+def test_a_step_in_the_middle_run_again_gives_the_same_and_the_next_one_still_works(ws):
+    in_order = [ws.put("b", "RUN echo b > /b"), ws.put("c", "RUN echo c > /c")]
+    whole = ws.text
+    again = ws.put("b", "RUN echo b > /b")
+    assert ws.text == text_of(A_FILE, "RUN echo b > /b")
+    assert again.added == in_order[0].added
+    assert again.build.ran == []
+    assert ws.put("c", "RUN echo c > /c").added == in_order[1].added
+    assert ws.text == whole
+    assert ws.sh("cat /b /c").stdout == "b\nc\n"
+
+
+def test_a_planned_step_out_of_order_names_the_cell_to_run_first(ws):
+    with pytest.raises(WorkshopError) as caught:
+        ws.put("c", "ENV C=1")
+    assert "'c' comes after 'b'" in caught.value.what
+    assert caught.value.fix == "Run the cell `%%dockerfile b` first."
+    assert ws.text == text_of(A_FILE)
+    ws.put("b", "ENV B=1")
+    assert ws.put("c", "ENV C=1").added.settings == ["ENV C=1"]
+
+
+def test_a_step_that_no_plan_knows_goes_after_the_newest(ws):
+    ws.put("tried", "ENV TRIED=1")
+    ws.put("b", "ENV B=1")
+    assert ws.text == text_of(A_FILE, "ENV TRIED=1", "ENV B=1")
+    ws.put("tried", "ENV TRIED=2")
+    assert ws.text == text_of(A_FILE, "ENV TRIED=2")
+    ws.put("b", "ENV B=1")
+    assert ws.text == text_of(A_FILE, "ENV TRIED=2", "ENV B=1")
+
+
+def test_a_new_workspace_forgets_the_old_one(ws):
+    ws.write("extra.txt", "x")
+    fresh = Workspace("test-steps")
+    assert fresh.text == ""
+    assert not (fresh.path / "extra.txt").exists()
+    assert (fresh.path / "manage.py").exists()
+    with pytest.raises(WorkshopError, match="still empty"):
+        fresh.build()
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "seen", "status"),
+    [
+        ("b", "RUN echo in vain >&2; exit 7", "  │ in vain\n  exit status: 7", 7),
+        ("b", "RUNN echo", "unknown instruction: RUNN", None),
+        ("b", "COPY no-such-file /", '"/no-such-file": not found', None),
+        ("not-planned", "RUN false", "exit status: 1", 1),
+    ],
+)
+def test_a_step_that_fails_leaves_everything_as_it_was(ws, name, step, seen, status):
+    before = ws.text
+    with pytest.raises(BuildFailed) as caught:
+        ws.put(name, step)
+    assert seen in caught.value.what
+    assert step in caught.value.step
+    assert caught.value.status == status
+    assert ws.text == before
+    assert ws.put("b", "ENV B=1").added.settings == ["ENV B=1"]
+    assert ws.text == text_of(A_FILE, "ENV B=1")
+
+
+def test_a_step_that_fails_when_it_is_edited_keeps_its_good_form(ws):
+    ws.put("b", "ENV B=1")
+    with pytest.raises(BuildFailed):
+        ws.put("b", "RUN false")
+    assert ws.text == text_of(A_FILE, "ENV B=1")
+    ws.put("c", "ENV C=1")
+    assert ws.text == text_of(A_FILE, "ENV B=1", "ENV C=1")
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("", "holds no instruction"),
+        ("\n  \n", "holds no instruction"),
+        ("# only a comment", "holds no instruction"),
+        ("ENV B=1\n\nENV C=1", "holds a blank line"),
+    ],
+)
+def test_a_step_is_one_paragraph_with_an_instruction(ws, step, said):
+    with pytest.raises(WorkshopError, match=said) as caught:
+        ws.put("b", step)
+    assert caught.value.fix
+    assert ws.text == text_of(A_FILE)
+
+
+def test_a_full_disk_is_said_in_those_words(ws):
+    small = "--mount=type=tmpfs,target=/small,size=1m"
+    with pytest.raises(BuildFailed, match="The disk of the engine is full") as caught:
+        ws.put("b", f"RUN {small} dd if=/dev/zero of=/small/x bs=1M count=3")
+    assert "workshop clean" in caught.value.fix
+    # The command wrote this line in three pieces.
+    assert "dd: error writing '/small/x': No space left on device" in caught.value.log
+
+
+def test_a_registry_out_of_reach_is_said_in_those_words():
+    ws = Workspace("test-steps")
+    with pytest.raises(BuildFailed, match="The registry is out of reach") as caught:
+        ws.put("base", "FROM 127.0.0.1:9/nothing:1")
+    assert caught.value.step == "FROM 127.0.0.1:9/nothing:1"
+    assert ws.text == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pip download --no-cache-dir --retries 1 --timeout 5 uv",
+        "apt-get -o Acquire::Retries=0 update --error-on=any",
+    ],
+)
+def test_a_package_index_out_of_reach_is_said_in_those_words(ws, command):
+    ws.write("offline.Dockerfile", f"{BASE}\nRUN {command}\n")
+    with pytest.raises(BuildFailed, match="The package index is out of reach") as caught:
+        ws.build("--network=none", file="offline.Dockerfile")
+    assert "workshop doctor" in caught.value.fix
+    assert command in caught.value.step
+
+
+# What a step added
+
+
+def test_a_layer_is_counted_in_files_and_bytes(ws):
+    added = ws.put(
+        "b", "RUN mkdir /d \\\n    && head -c 7000 /dev/zero > /d/x && ln -s x /d/y"
+    ).added
+    assert (added.layers, added.files, added.bytes, added.settings) == (1, 2, 7000, [])
+    assert added.text() == "Added 1 layer: 7.0 kB in 2 files."
+
+
+def test_a_setting_adds_no_layer(ws):
+    added = ws.put("b", "ENV B=1 C=2\nUSER 1234").added
+    assert (added.layers, added.files, added.bytes) == (0, 0, 0)
+    assert added.settings == ["ENV B=1", "ENV C=2", "USER 1234"]
+
+
+def test_a_step_of_several_instructions_is_counted_as_a_whole(ws):
+    added = ws.put("b", "RUN head -c 10 /dev/zero > /x\nENV B=1\nRUN head -c 20 /dev/zero > /y")
+    assert (added.added.layers, added.added.files, added.added.bytes) == (2, 2, 30)
+
+
+def test_removing_a_file_adds_a_layer_and_makes_nothing_smaller(ws):
+    ws.build()
+    before = ws.size()
+    added = ws.put("b", "RUN rm /a").added
+    assert (added.layers, added.files, added.bytes) == (1, 0, 0)
+    assert ws.size() == before
+    assert ws.sh("ls /a").status == 2
+
+
+def test_the_same_line_twice_adds_twice(ws):
+    line = "RUN echo line >> /log"
+    ws.put("b", line)
+    added = ws.put("c", line).added
+    assert (added.layers, added.files, added.bytes) == (1, 1, 10)
+
+
+def test_a_stage_starts_from_an_image_or_from_an_earlier_stage():
+    ws = Workspace("test-steps")
+    base = docker.client().images.get("python:3.13-slim").attrs["Size"]
+    one = ws.put("one", "FROM python:3.13-slim AS one").added
+    assert (one.base, one.layers, one.bytes) == ("python:3.13-slim", 0, base)
+    ws.put("a", A_FILE)
+    assert ws.put("two", "FROM one AS two").added.base == "one"
+    added = ws.put("b", "COPY --from=one /a /b").added
+    assert (added.layers, added.files, added.bytes) == (1, 1, 5000)
+
+
+# Building
+
+
+def test_an_edited_file_runs_what_depends_on_it_and_nothing_else(ws):
+    ws.put("b", "COPY manage.py /app/")
+    ws.put("c", "RUN true")
+    before = ws.read("manage.py")
+    again = ws.build()
+    assert (again.ran, again.cached) == ([], [A_FILE, "COPY manage.py /app/", "RUN true"])
+    with ws.edited("app/settings.py"):
+        assert ws.build().ran == []
+    with ws.edited("manage.py"):
+        after = ws.build()
+    assert (after.ran, after.cached) == (["COPY manage.py /app/", "RUN true"], [A_FILE])
+    assert ws.read("manage.py") == before
+
+
+def test_a_target_and_a_tag_of_its_own(ws):
+    ws.write("Two", f"{BASE} AS one\nENV STAGE=one\nFROM one\nENV STAGE=two\n")
+    built = ws.build(target="one", file="Two", name="first")
+    assert built.tag == f"{ws.tag}:first"
+    assert "STAGE=one" in ws.config(built.tag)["Env"]
+    assert built.text().startswith("$ docker build --file ")
+    assert "--target one" in built.text()
+
+
+def test_superseded_images_do_not_pile_up(ws):
+    for number in range(3):
+        ws.put("b", f"ENV B={number} C={secrets.token_hex(4)}")
+    mine = {"label": f"{session.LABEL}={session.ident()}"}
+    images = docker.client().images.list(filters=mine)
+    assert [image.tags for image in images if f"{ws.tag}:latest" in image.tags]
+    assert docker.client().images.list(filters={**mine, "dangling": True}) == []
+
+
+def test_the_dockerfile_so_far_marks_the_newest_step(ws):
+    ws.put("b", "# why\nENV B=1")
+    assert ws.dockerfile().text().splitlines() == [
+        "Dockerfile",
+        f"    1  {BASE}",
+        "    2",
+        f"    3  {A_FILE}",
+        "    4",
+        "+   5  # why",
+        "+   6  ENV B=1",
+    ]
+
+
+def test_an_edit_must_find_its_text_once(ws):
+    ws.write("x.txt", "one two two\n")
+    with pytest.raises(WorkshopError, match="2 times, not once"):
+        ws.edit("x.txt", "two", "three")
+    assert ws.edit("x.txt", "one", "1").text() == "x.txt, edited\n-one two two\n+1 two two"
+    assert ws.read("x.txt") == "1 two two\n"

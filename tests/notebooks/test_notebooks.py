@@ -1,0 +1,139 @@
+"""What holds for every notebook, read as a file: it ran, it is complete, its links work."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from workshop import dockerfile, notebooks
+from workshop.paths import DOCKERFILE, NOTEBOOKS
+
+CHAPTERS = notebooks.chapters()
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
+def notebook(request):
+    found = nbformat.read(request.param, as_version=4)
+    found["path"] = request.param
+    return found
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook):
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def steps_in(path: Path) -> list[str]:
+    """The bodies of the ``%%dockerfile`` cells, in order."""
+    cells = code_cells(nbformat.read(path, as_version=4))
+    magics = [cell.source for cell in cells if cell.source.startswith("%%dockerfile ")]
+    return [source.partition("\n")[2].strip("\n") for source in magics]
+
+
+def test_it_is_valid(notebook):
+    nbformat.validate(nbformat.from_dict({k: v for k, v in notebook.items() if k != "path"}))
+
+
+def test_every_cell_ran_in_order(notebook):
+    """nbval passes a cell that never ran, whatever it does."""
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_no_cell_holds_an_error_or_expects_one(notebook):
+    for cell in code_cells(notebook):
+        assert "raises-exception" not in cell.metadata.get("tags", [])
+        assert [o for o in cell.outputs if o.output_type == "error"] == []
+        assert [o for o in cell.outputs if o.get("name") == "stderr"] == []
+
+
+def test_no_cell_is_kept_from_nbval(notebook):
+    assert not [c for c in code_cells(notebook) if c.metadata.get("tags")]
+    assert "NBVAL" not in "".join(cell.source for cell in code_cells(notebook))
+
+
+def test_no_shell_escapes_and_no_other_magic(notebook):
+    """`!` swallows exit statuses under nbval and does not work on Windows."""
+    for cell in code_cells(notebook):
+        if not cell.source.startswith("%%dockerfile "):
+            assert not re.search(r"^\s*[!%]", cell.source, flags=re.MULTILINE), cell.source
+
+
+def test_outputs_name_no_path_of_the_machine_they_ran_on(notebook):
+    outputs = str([cell.outputs for cell in code_cells(notebook)])
+    assert str(NOTEBOOKS.parent) not in outputs
+    assert str(Path.home()) + "/" not in outputs
+
+
+def test_it_opens_and_closes_as_every_chapter_does(notebook):
+    text = prose(notebook)
+    assert text.startswith("# ")
+    opening = text.partition("\n## ")[0]
+    for part in (
+        "**What you'll do:**",
+        "**What you'll learn**",
+        "| You need | Why |",
+        "**Time:** ",
+    ):
+        assert part in opening, part
+    minutes = int(re.search(r"\*\*Time:\*\* (\d+) minutes", opening)[1])
+    assert 5 <= minutes <= 25
+    assert "## Key points" in notebook.cells[-1].source
+    assert re.search(r"\*\*(Next:|Back to)\*\* ?\[", notebook.cells[-1].source)
+
+
+def test_it_begins_with_a_checkpoint_of_its_own_name(notebook):
+    first = code_cells(notebook)[0].source
+    assert f'checkpoint("{notebook["path"].stem}"' in first
+
+
+def test_links_lead_to_files(notebook):
+    for target in re.findall(r"\]\(([^)#]+)\)", prose(notebook)):
+        if not target.startswith(("http://", "https://")):
+            assert (NOTEBOOKS / target).is_file(), target
+
+
+def test_every_claim_was_seen_to_hold(notebook):
+    """As many ticks in the output as there are claims in the cell."""
+    for cell in code_cells(notebook):
+        printed = "".join(o.get("text", "") for o in cell.outputs if o.output_type == "stream")
+        claims = len(re.findall(r"^\s*check\(", cell.source, flags=re.MULTILINE))
+        assert printed.count("✔ ") == claims, cell.source
+
+
+def test_the_map_in_chapter_00_lists_every_chapter():
+    start = prose(nbformat.read(CHAPTERS[0], as_version=4))
+    linked = re.findall(r"\]\(([0-9]{2}-[^)]+)\)", start.partition("## The series")[2])
+    assert (
+        list(dict.fromkeys(linked))[:-1] == [path.name for path in CHAPTERS[1:]][: len(linked) - 1]
+    )
+    assert {path.name for path in CHAPTERS[1:]} <= set(linked)
+
+
+def test_the_minutes_agree_between_the_chapters_and_their_maps():
+    readme = (NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
+    start = prose(nbformat.read(CHAPTERS[0], as_version=4))
+    for path in CHAPTERS:
+        minutes = re.search(
+            r"\*\*Time:\*\* (\d+) minutes", prose(nbformat.read(path, as_version=4))
+        )[1]
+        number = path.name[:2]
+        for text in (readme, start):
+            row = re.search(rf"^\| \[?{number} .*$", text, flags=re.MULTILINE)[0]
+            assert row.rstrip(" |").endswith(f"| {minutes}"), row
+
+
+def test_the_steps_of_chapters_02_and_03_are_the_dockerfile():
+    steps = steps_in(NOTEBOOKS / "02-builder-stage.ipynb")
+    steps += steps_in(NOTEBOOKS / "03-final-stage.ipynb")
+    assert dockerfile.join(steps) == DOCKERFILE.read_text(encoding="utf-8")
+
+
+def test_the_steps_of_chapter_01_are_the_one_stage_variant():
+    steps = steps_in(NOTEBOOKS / "01-the-sample-project.ipynb")
+    variant = NOTEBOOKS.parent / "variants" / "one-stage.Dockerfile"
+    assert dockerfile.join(steps) == variant.read_text(encoding="utf-8")

@@ -1,0 +1,40 @@
+"""Each pattern of the sanitizer hides what its comment says, and no more."""
+
+import re
+from pathlib import Path
+
+import pytest
+from nbval.plugin import get_sanitize_patterns
+
+CONFIG = Path(__file__).with_name("sanitize.cfg")
+
+
+def patterns():
+    """{title: (regex, replacement)}, read as nbval reads them."""
+    text = CONFIG.read_text(encoding="utf-8")
+    titles = re.findall(r"^\[(.*)\]$", text, flags=re.MULTILINE)
+    return dict(zip(titles, get_sanitize_patterns(text), strict=True))
+
+
+def examples():
+    """(title, kind, text) of each example, which stands above its section."""
+    found, waiting = [], []
+    for line in CONFIG.read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"# (hides|keeps): (.*)", line):
+            waiting.append(match.groups())
+        elif match := re.match(r"\[(.*)\]$", line):
+            found += [(match[1], kind, text) for kind, text in waiting]
+            waiting = []
+    return found
+
+
+@pytest.mark.parametrize(("title", "kind", "text"), examples())
+def test_pattern_does_what_its_comment_says(title, kind, text):
+    regex, replacement = patterns()[title]
+    given, _, expected = text.partition(" => ")
+    assert re.sub(regex, replacement, given) == (expected if kind == "hides" else given)
+
+
+def test_every_pattern_has_an_example():
+    shown = {title for title, kind, _ in examples() if kind == "hides"}
+    assert set(patterns()) == shown

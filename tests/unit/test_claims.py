@@ -1,0 +1,124 @@
+"""``check`` prints a proven claim, and a false one says what was expected and seen."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from workshop import check, expect_failure
+from workshop.claims import ClaimFailed
+from workshop.errors import WorkshopError
+
+
+def failure_of(call):
+    with pytest.raises(ClaimFailed) as caught:
+        call()
+    return caught.value.what.splitlines()
+
+
+def test_a_true_claim_is_printed_with_a_tick(capsys):
+    check("two is more than one", 2 > 1)
+    check("a list that holds something is true", ["x"])
+    assert capsys.readouterr().out == (
+        "✔ two is more than one\n✔ a list that holds something is true\n"
+    )
+
+
+def test_a_false_claim_prints_no_tick(capsys):
+    failure_of(lambda: check("one is more than two", 1 > 2))
+    assert "✔" not in capsys.readouterr().out
+
+
+def test_a_comparison_names_both_sides():
+    size, limit = 300, 200
+
+    def call():
+        check("the image is small", size < limit)
+
+    assert failure_of(call) == [
+        "the image is small",
+        "  expected: size < limit",
+        "  seen:     size = 300, limit = 200",
+    ]
+
+
+def test_a_method_call_names_what_it_was_made_on_and_with():
+    text, start = "hello", "x"
+
+    def call():
+        check("it begins so", text.startswith(start))
+
+    assert failure_of(call)[1:] == [
+        "  expected: text.startswith(start)",
+        "  seen:     text = 'hello', start = 'x'",
+    ]
+
+
+def test_a_function_call_names_its_arguments_not_the_function():
+    steps = ["a"]
+
+    def call():
+        check("there are two", len(steps) == 2)
+
+    assert failure_of(call)[1:] == ["  expected: len(steps) == 2", "  seen:     steps = ['a']"]
+
+
+def test_an_attribute_chain_is_one_value():
+    result = SimpleNamespace(added=SimpleNamespace(layers=0, sizes=[7]))
+
+    def chain():
+        check("it added a layer", result.added.layers == 1)
+
+    def item():
+        check("it is eight", result.added.sizes[0] == 8)
+
+    assert failure_of(chain)[2] == "  seen:     result.added.layers = 0"
+    assert failure_of(item)[2] == "  seen:     result.added.sizes[0] = 7"
+
+
+def test_a_name_of_a_comprehension_is_left_out():
+    names = ["a", "b"]
+
+    def call():
+        check("all are a", all(name == "a" for name in names))
+
+    assert failure_of(call)[2] == "  seen:     names = ['a', 'b']"
+
+
+def test_a_condition_without_names_shows_its_value():
+    assert failure_of(lambda: check("something is there", []))[1:] == [
+        "  expected: []",
+        "  seen:     []",
+    ]
+
+
+def test_a_long_value_is_cut():
+    text = "x" * 1000
+
+    def call():
+        check("it is short", len(text) < 10)
+
+    assert len(failure_of(call)[2]) < 430
+
+
+def test_an_expected_failure_is_printed_and_kept(capsys):
+    with expect_failure() as caught:
+        raise WorkshopError("It broke.", "Mend it.")
+    assert caught.error.what == "It broke."
+    assert capsys.readouterr().out == "✘ It broke.\n→ Mend it.\n"
+
+
+def test_expecting_a_failure_fails_when_nothing_does():
+    with pytest.raises(ClaimFailed, match="nothing failed"), expect_failure():
+        pass
+
+
+def test_another_error_is_not_the_expected_failure():
+    with pytest.raises(ZeroDivisionError), expect_failure():
+        _ = 1 / 0
+
+
+def test_a_notebook_shows_an_error_without_a_traceback():
+    assert WorkshopError("It broke.", "Mend it.")._render_traceback_() == [
+        "✘ It broke.",
+        "→ Mend it.",
+    ]

@@ -1,0 +1,110 @@
+"""The little grammar that cuts a Dockerfile into steps and puts it together again."""
+
+import pytest
+
+from workshop import dockerfile
+from workshop.errors import WorkshopError
+from workshop.paths import DOCKERFILE
+
+TWO_STAGES = """\
+# syntax of the shell
+FROM python:3.13-slim AS builder
+
+ENV A=1
+
+RUN make \\
+    # half way
+    && make install
+
+FROM --platform=linux/amd64 python:3.13-slim as final
+ENV B=2
+
+CMD ["server"]
+"""
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["FROM a"],
+        ["FROM a", "RUN b"],
+        ["# why\nFROM a AS b", "RUN c \\\n    && d", "COPY . ."],
+    ],
+)
+def test_steps_is_the_inverse_of_join(parts):
+    assert dockerfile.steps(dockerfile.join(parts)) == parts
+
+
+@pytest.mark.parametrize("text", [TWO_STAGES, DOCKERFILE.read_text(encoding="utf-8")])
+def test_join_is_the_inverse_of_steps(text):
+    assert dockerfile.join(dockerfile.steps(text)) == text
+
+
+def test_blank_lines_of_any_kind_end_a_step():
+    assert dockerfile.steps("\n\nFROM a\n\n\n\nRUN b\n \t \nRUN c\n\n") == [
+        "FROM a",
+        "RUN b",
+        "RUN c",
+    ]
+
+
+def test_an_empty_dockerfile_has_no_steps():
+    assert dockerfile.steps("\n \n\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("# only a comment\n", []),
+        ("RUN a", ["RUN a"]),
+        ("RUN a \\\n    && b \\\n    && c\nENV X=1", ["RUN a && b && c", "ENV X=1"]),
+        ("RUN a \\\n# inside\n\n    && b\n# after", ["RUN a && b"]),
+        ("RUN ends in a backslash \\", ["RUN ends in a backslash "]),
+        ("ENV X=1 # not a comment", ["ENV X=1 # not a comment"]),
+    ],
+)
+def test_instructions(text, expected):
+    assert dockerfile.instructions(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        ("FROM a", dockerfile.Stage("", "a")),
+        ("FROM a:1 AS b", dockerfile.Stage("b", "a:1")),
+        ("from a as b", dockerfile.Stage("b", "a")),
+        ("FROM --platform=$BUILDPLATFORM a AS b", dockerfile.Stage("b", "a")),
+        ("RUN echo FROM a", None),
+        ("COPY --from=builder /a /b", None),
+    ],
+)
+def test_stage_of(instruction, expected):
+    assert dockerfile.stage_of(instruction) == expected
+
+
+def test_stages_in_order():
+    assert [(s.name, s.base) for s in dockerfile.stages(TWO_STAGES)] == [
+        ("builder", "python:3.13-slim"),
+        ("final", "python:3.13-slim"),
+    ]
+
+
+def test_upto_stage_ends_before_the_next_from():
+    assert dockerfile.upto_stage(TWO_STAGES, "builder") == dockerfile.steps(TWO_STAGES)[:3]
+
+
+def test_upto_the_last_stage_is_everything():
+    assert dockerfile.upto_stage(TWO_STAGES, "final") == dockerfile.steps(TWO_STAGES)
+
+
+def test_an_unknown_stage_is_an_error_that_lists_the_stages():
+    with pytest.raises(WorkshopError) as caught:
+        dockerfile.upto_stage(TWO_STAGES, "runtime")
+    assert "no stage 'runtime'" in caught.value.what
+    assert "builder, final" in caught.value.fix
+
+
+def test_a_dockerfile_without_named_stages_says_so():
+    with pytest.raises(WorkshopError, match="none with a name"):
+        dockerfile.upto_stage("FROM a\n", "builder")
