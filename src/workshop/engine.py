@@ -118,9 +118,13 @@ def why_no_root(what: str) -> str:
         return ""
     if not shutil.which("sudo"):
         return f"{what} takes root, and there is no sudo here."
-    if not console.a_person_is_there() and subprocess.run(["sudo", "-n", "true"]).returncode:
+    if not console.a_person_is_there() and _sudo_wants_a_password():
         return f"{what} takes root, and sudo wants a password that nobody is there to type."
     return ""
+
+
+def _sudo_wants_a_password() -> bool:
+    return subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode != 0
 
 
 def _refuse_a_locked_socket() -> None:
