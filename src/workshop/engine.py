@@ -7,7 +7,6 @@ but the installed packages and the data folder. Imports docker, console, errors,
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -23,7 +22,8 @@ RUN = Path("/run/dockerfile-workshop")
 DATA = Path("/var/lib/dockerfile-workshop")
 SOCKET = RUN / "docker.sock"
 PID_FILE = RUN / "docker.pid"
-BRIDGES = RUN / "bridges.json"
+# There while the bridge docker0 is one that the embedded engine made.
+OWN_BRIDGE = DATA / "docker0-is-ours"
 LOG = DATA / "dockerd.log"
 DAEMON = "/usr/sbin/dockerd"
 START_S = 60.0
@@ -280,11 +280,15 @@ def _debian_13_options() -> list[str]:
 
 
 def _launch() -> None:
-    bridge_was_there = Path("/sys/class/net/docker0").exists()
     with console.step("Starting the tutorial's own Docker engine"):
+        if not _daemon_runs():
+            # What a killed engine left would be taken for a running one: its number in a
+            # pid file may be another process's by now.
+            _take_down([])
         for folder in (RUN, DATA):
             _root("install", "-d", "-m", "0755", str(folder))
-        _root("tee", str(BRIDGES), given=json.dumps({"docker0_is_ours": not bridge_was_there}))
+        if not Path("/sys/class/net/docker0").exists():
+            _root("touch", str(OWN_BRIDGE))
         # Standard output goes to the log, not to a pipe that would hold the caller open.
         _root(
             "start-stop-daemon", "--start", "--oknodo", "--background", "--output", str(LOG),
@@ -307,6 +311,12 @@ def _launch() -> None:
             time.sleep(0.2)
 
 
+def _daemon_runs() -> bool:
+    """True while the process that the pid file names is the engine."""
+    status = ["start-stop-daemon", "--status", "--pidfile", str(PID_FILE), "--exec", DAEMON]
+    return subprocess.run([*as_root(), *status], capture_output=True).returncode == 0
+
+
 def _mtu() -> int:
     """The largest packet of the default route, in bytes: larger ones from containers hang."""
     for line in Path("/proc/net/route").read_text().splitlines()[1:]:
@@ -320,8 +330,7 @@ def _bridges() -> list[str]:
     """Interfaces of the embedded engine's bridge networks."""
     client = docker.api.DockerClient(base_url=docker.EMBEDDED_HOST)
     ids = [n.id for n in client.networks.list(filters={"driver": "bridge"}) if n.name != "bridge"]
-    ours = json.loads(BRIDGES.read_text())["docker0_is_ours"] if BRIDGES.exists() else False
-    return [f"br-{i[:12]}" for i in ids] + (["docker0"] if ours else [])
+    return [f"br-{i[:12]}" for i in ids] + (["docker0"] if OWN_BRIDGE.exists() else [])
 
 
 def _take_down(bridges: list[str]) -> None:
@@ -334,6 +343,7 @@ def _take_down(bridges: list[str]) -> None:
             _root("ip", "link", "delete", bridge)
     if "docker0" in bridges:
         _drop_firewall_rules()
+        _root("rm", str(OWN_BRIDGE))
     if RUN.exists():
         _root("rm", "-rf", str(RUN))
 

@@ -6,7 +6,9 @@ how long something took.
 
 from __future__ import annotations
 
+import contextvars
 import os
+import threading
 import time
 from types import TracebackType
 from typing import Any
@@ -31,28 +33,39 @@ class Live:
 
     def __init__(self) -> None:
         self._handle: Any = None
-        self._next = 0.0
-        self._start = 0.0
+        self._text = "starting…"
+        self._done = threading.Event()
+        # The thread shows what belongs to the cell that made it.
+        here = contextvars.copy_context()
+        self._ticker = threading.Thread(target=here.run, args=(self._tick,), daemon=True)
 
     def __enter__(self) -> Live:
-        self._start = time.monotonic()
         if somebody_is_watching():
             from IPython.display import display
 
-            self._handle = display(_plain("starting…"), raw=True, display_id=True)
+            self._handle = display(_plain(self._text), raw=True, display_id=True)
+            self._ticker.start()
         return self
 
     def line(self, text: str) -> None:
-        """Show ``text`` with the seconds so far; at most four times a second."""
-        now = time.monotonic()
-        if self._handle is not None and now >= self._next:
-            self._handle.update(_plain(f"{now - self._start:4.0f} s  {text}"), raw=True)
-            self._next = now + EVERY_S
+        """Show ``text`` with the seconds so far, until the next one comes."""
+        self._text = text
+
+    def _tick(self) -> None:
+        start = time.monotonic()
+        shown = ""
+        while not self._done.wait(EVERY_S):
+            now = f"{time.monotonic() - start:4.0f} s  {self._text}"
+            if now != shown:
+                self._handle.update(_plain(now), raw=True)
+                shown = now
 
     def __exit__(
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
         if self._handle is not None:
+            self._done.set()
+            self._ticker.join()
             self._handle.update(_plain(""), raw=True)
 
 
