@@ -15,6 +15,8 @@ from playwright.sync_api import expect, sync_playwright
 from workshop import engine, notebooks, session
 from workshop.paths import NOTEBOOKS, ROOT
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as on Unix")
+
 START_S = 120
 RUN_MS = 180_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -41,7 +43,13 @@ def browser():
 def lab(tmp_path):
     """`workshop lab` as a reader starts it; gives the process and its address with the token."""
     log = tmp_path / "lab.log"
-    environment = {**os.environ, "WORKSHOP_PROGRESS": "1"}
+    environment = {
+        **os.environ,
+        "WORKSHOP_PROGRESS": "1",
+        # JupyterLab as at its first start: no open tabs, no settings of the reader's.
+        "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
+        "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"),
+    }
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "workshop.cli", "lab", "--no-browser"],

@@ -3,6 +3,7 @@
 import os
 import queue
 import secrets
+import signal
 import sys
 import time
 
@@ -60,9 +61,15 @@ class Kernel:
             printed += content["text"] if kind == "stream" else ""
         return printed
 
-    def interrupt(self):
-        """Interrupt the running cell; returns the names of its errors once it is idle."""
-        self.manager.interrupt_kernel()
+    def interrupt(self, alone=False):
+        """Interrupt the running cell; returns the names of its errors once it is idle.
+
+        The signal goes to the kernel and its child processes, or to the kernel alone.
+        """
+        if alone:
+            os.kill(self.manager.provisioner.pid, signal.SIGINT)
+        else:
+            self.manager.interrupt_kernel()
         return [c["ename"] for kind, c in self.messages(IDLE_S) if kind == "error"]
 
     def close(self):
@@ -104,10 +111,11 @@ def someone_runs():
     return any(container.status == "running" for container in my_containers())
 
 
-def test_a_build(kernel):
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_build(kernel, alone):
     tag = f"{session.prefix()}/test-interrupts"
     nap = f"sleep 120.{secrets.randbelow(10**8):08}"
-    before = kernel.run("print(ws.text)")
+    before = kernel.run("print(ws.put('start', 'ENV START=1').build.tag); print(ws.text)")
     kernel.start(f"ws.put('nap', 'RUN echo good night; {nap}')")
     for kind, content in kernel.messages(30):
         assert kind != "error", content["traceback"]
@@ -117,11 +125,11 @@ def test_a_build(kernel):
     # An engine in a virtual machine has its processes there.
     if sys.platform == "linux":
         wait_for(lambda: commands_with(nap), 10)
-    assert kernel.interrupt() == ["KeyboardInterrupt"]
+    assert kernel.interrupt(alone) == ["KeyboardInterrupt"]
     assert commands_with(f"--tag {tag}") == []
     wait_for(lambda: commands_with(nap) == [], 10)
     assert my_containers() == []
-    assert kernel.run("print(ws.text)") == before
+    assert kernel.run("print(ws.build().tag); print(ws.text)") == before
     assert kernel.run("print(ws.put('next', 'ENV NEXT=1').added)") == (
         "Added no layer.\nSet ENV NEXT=1\n"
     )
