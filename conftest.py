@@ -94,7 +94,9 @@ def everything() -> dict[str, set[str]]:
         return {key(x) for x in listed()} - other
 
     return {
-        "containers": seen(partial(client.containers.list, all=True), lambda c: c.name),
+        "containers": seen(
+            partial(client.containers.list, all=True, ignore_removed=True), lambda c: c.name
+        ),
         "images": seen(client.images.list, lambda i: (i.tags or [i.id])[0]),
         "networks": seen(client.networks.list, lambda n: n.name),
         "volumes": seen(client.volumes.list, lambda v: v.name),

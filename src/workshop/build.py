@@ -50,7 +50,7 @@ OUTSIDE = (
     (
         re.compile(
             r"Temporary failure (in name resolution|resolving)|Could not resolve|Failed to fetch"
-            r"|NewConnectionError|Connection refused|Name or service not known|dns error"
+            r"|NewConnectionError|Could not connect|Name or service not known|dns error"
             r"|Network is unreachable|error sending request|ConnectTimeoutError",
             re.I,
         ),

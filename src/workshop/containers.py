@@ -65,10 +65,22 @@ def run(
     """
     words = ["docker", "run", "--rm", *options, *_env_words(env), image, *command]
     name = _new_name()
+    try:
+        output = _output(words, ["run", *_ours(name), *words[2:]], timeout)
+    finally:
+        _remove(name)
+    # 125: docker itself failed. The command's own statuses are passed through.
+    if output.status == 125:
+        raise WorkshopError(f"The container could not be started. {output.stderr.strip()}")
+    return output
+
+
+def _output(words: list[str], real: list[str], timeout: float) -> Output:
+    """Run ``docker REAL``, shown as ``words``; WorkshopError after ``timeout`` seconds."""
     start = time.monotonic()
     try:
         done = subprocess.run(
-            [docker.cli(), "run", *_ours(name), *words[2:]],
+            [docker.cli(), *real],
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -79,14 +91,9 @@ def run(
         )
     except subprocess.TimeoutExpired:
         raise WorkshopError(
-            f"The container was still running after {timeout:.0f} seconds and was removed.",
+            f"The command was still running after {timeout:.0f} seconds.",
             "Give a larger timeout, or start it in the background.",
         ) from None
-    finally:
-        _remove(name)
-    # 125: docker itself failed. The command's own statuses are passed through.
-    if done.returncode == 125:
-        raise WorkshopError(f"The container could not be started. {done.stderr.strip()}")
     return Output(words, done.returncode, done.stdout, done.stderr, time.monotonic() - start)
 
 
@@ -145,23 +152,8 @@ class Container(Shown):
 
     def exec(self, *command: str, user: str = "") -> Output:
         """Run ``command`` inside the running container, like `docker exec`."""
-        option = ["--user", user] if user else []
-        start = time.monotonic()
-        done = subprocess.run(
-            [docker.cli(), "exec", *option, self.name, *command],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            env=docker.environment(),
-            timeout=120,
-        )
-        return Output(
-            ["docker", "exec", *option, self.name, *command],
-            done.returncode,
-            done.stdout,
-            done.stderr,
-            time.monotonic() - start,
-        )
+        words = ["docker", "exec", *(["--user", user] if user else []), self.name, *command]
+        return _output(words, words[1:], timeout=120)
 
     def logs(self) -> str:
         """What the container printed so far, both streams in order."""

@@ -52,9 +52,12 @@ def cli() -> str:
     """
     candidates = clis()
     for path in candidates:
-        probe = subprocess.run(
-            [path, "buildx", "version"], capture_output=True, stdin=subprocess.DEVNULL
-        )
+        try:
+            probe = subprocess.run(
+                [path, "buildx", "version"], capture_output=True, stdin=subprocess.DEVNULL
+            )
+        except OSError:  # a file of that name that is no program for this machine
+            continue
         if probe.returncode == 0:
             return path
     if candidates:

@@ -54,6 +54,11 @@ def start() -> None:
     """Install what is missing and start the embedded engine, or use one that answers."""
     if docker.find():
         return
+    if os.environ.get("DOCKER_HOST"):
+        raise WorkshopError(
+            f"DOCKER_HOST is {os.environ['DOCKER_HOST']}, and no engine answers there.",
+            "Start that engine, or unset DOCKER_HOST.",
+        )
     reason = _why_not()
     if reason:
         raise WorkshopError(
