@@ -55,6 +55,7 @@ def test_an_image_that_is_not_there_is_an_error():
 def test_a_container_that_takes_too_long_is_removed():
     with pytest.raises(WorkshopError, match="still running after 2 seconds"):
         containers.run(IMAGE, ["sleep", "60"], timeout=2)
+    assert session.leftovers()["containers"] == []
 
 
 # A container in the background

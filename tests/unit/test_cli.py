@@ -16,7 +16,8 @@ NOWHERE = "unix:///no/such/docker.sock"
 @pytest.fixture
 def no_engine(monkeypatch):
     """A machine on which no engine answers and none can be started."""
-    monkeypatch.setenv("DOCKER_HOST", NOWHERE)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(docker, "candidates", lambda: [NOWHERE])
     monkeypatch.setattr(engine, "_distribution", lambda: "some-other-system")
     docker.forget()
     yield
@@ -69,6 +70,17 @@ def test_without_an_engine_there_is_one_message_and_a_way_out(command, no_engine
         "The tutorial starts an engine of its own on Debian and Ubuntu only.\n"
         f"→ {docker.INSTALL_DOCKER}\n"
     )
+
+
+def test_a_dead_docker_host_is_named_and_no_other_engine_is_started(monkeypatch, capsys):
+    monkeypatch.setenv("DOCKER_HOST", NOWHERE)
+    docker.forget()
+    assert cli.main(["engine", "start"]) == 1
+    assert capsys.readouterr().err == (
+        f"✘ DOCKER_HOST is {NOWHERE}, and no engine answers there.\n"
+        "→ Start that engine, or unset DOCKER_HOST.\n"
+    )
+    docker.forget()
 
 
 def test_engine_status_without_an_engine(no_engine, capsys):
