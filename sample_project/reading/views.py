@@ -25,7 +25,7 @@ def book_list(request):
 
 
 def add_book(request):
-    form = BookForm(request.POST or None, request.FILES or None)
+    form = BookForm(request.POST or None, request.FILES or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         book = form.save()
         messages.success(request, f"“{book.title}” is on your list.")
