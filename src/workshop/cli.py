@@ -59,11 +59,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    checks = doctor.examine()
     if options.json:
+        checks = doctor.examine()
         print(json.dumps(doctor.as_json(checks), indent=2))
     else:
-        print("\n".join(map(str, checks)))
+        checks = doctor.examine(lambda check: print(check, flush=True))
     return 0 if all(check.ok for check in checks) else 1
 
 
@@ -93,9 +93,7 @@ def _images(_: argparse.Namespace) -> None:
 
 def _lab(options: argparse.Namespace) -> int:
     prepare()
-    checks = doctor.examine()
-    for check in checks:
-        say(str(check))
+    doctor.examine(lambda check: say(str(check)))
     return notebooks.lab(browser=not options.no_browser)
 
 

@@ -34,9 +34,16 @@ class Check:
         return line if self.ok else f"{line}\n       → {self.fix}"
 
 
-def examine() -> list[Check]:
-    """Run every check, in an order in which an earlier failure explains a later one."""
-    return [_guarded(name, question) for name, question in QUESTIONS]
+def examine(tell: Callable[[Check], None] = lambda check: None) -> list[Check]:
+    """Run every check, in an order in which an earlier failure explains a later one.
+
+    ``tell`` gets each answer as soon as it is there: the last one takes seconds.
+    """
+    checks = []
+    for name, question in QUESTIONS:
+        checks.append(_guarded(name, question))
+        tell(checks[-1])
+    return checks
 
 
 def as_json(checks: list[Check]) -> dict[str, object]:

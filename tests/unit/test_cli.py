@@ -104,7 +104,7 @@ def test_doctor_without_an_engine_as_a_process_of_its_own():
 
 
 def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
-    def interrupted():
+    def interrupted(tell):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli.doctor, "examine", interrupted)
