@@ -1,16 +1,17 @@
-"""Can this machine run the tutorial? Imports docker, engine, images, errors."""
+"""Can this machine run the tutorial? Imports containers, docker, engine, images."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import docker as api
 
-from . import docker, engine, images
+from . import containers, docker, engine, images
 from .display import Table
 from .errors import WorkshopError
 from .paths import ROOT
@@ -72,7 +73,8 @@ def _python() -> str:
 
 def _cli() -> str:
     path = docker.cli()
-    return f"{path}, {docker.run_cli('buildx', 'version').split()[1]}"
+    shown = subprocess.run([path, "buildx", "version"], capture_output=True, text=True).stdout
+    return f"{path}, buildx {shown.split()[1]}"
 
 
 def _engine() -> str:
@@ -106,19 +108,20 @@ def _images() -> str:
 
 def _index() -> str:
     """Ask pip inside a container, with the network, proxy and certificates that a build has."""
-    try:
-        docker.run_cli(
-            "run", "--rm", *docker.proxy_options("--env"), PYTHON_IMAGE,
-            "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--retries", "1",
-            "--timeout", "15", "--dest", "/tmp/probe", "uv",
-            timeout=INDEX_TIMEOUT_S,
-        )  # fmt: skip
-    except WorkshopError as error:
-        last = error.what.strip().splitlines()[-1]
+    if not images.is_present(PYTHON_IMAGE):
+        raise WorkshopError("not asked, for lack of a base image", "Run `uv run workshop images`.")
+    asked = containers.run(
+        PYTHON_IMAGE,
+        ["pip", "download", "--quiet", "--no-deps", "--retries=1", "--timeout=15", "uv"],
+        options=["--workdir", "/tmp", *docker.proxy_options("--env")],
+        timeout=INDEX_TIMEOUT_S,
+    )
+    if asked.status:
+        last = (asked.stderr.strip().splitlines() or ["no reason was given"])[-1]
         raise WorkshopError(
             f"pip in a container reaches no package index: {last}",
             "Behind a proxy, or with a company's certificate: README.md, “Behind a proxy”.",
-        ) from None
+        )
     return "pip in a container reaches it"
 
 
