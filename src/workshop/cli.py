@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import docker, doctor, engine, images, notebooks, session
+from . import docker, doctor, engine, images, session
 from .console import say
 from .errors import WorkshopError
 from .paths import DOCKERFILE, SITE, WORKSPACES
+from .workspace import Workspace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,12 +93,16 @@ def _images(_: argparse.Namespace) -> None:
 
 
 def _lab(options: argparse.Namespace) -> int:
+    from . import notebooks  # takes a second to load, which no other command should wait for
+
     prepare()
     doctor.examine(lambda check: say(str(check)))
     return notebooks.lab(browser=not options.no_browser)
 
 
 def _run(options: argparse.Namespace) -> None:
+    from . import notebooks
+
     notebooks.chapters(options.notebook)
     prepare()
     written = notebooks.run(options.notebook, SITE, options.in_place)
@@ -105,9 +110,6 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
-    # Only here: the notebooks' machinery is not needed for anything else.
-    from .workspace import Workspace
-
     if not options.file.is_file():
         raise WorkshopError(f"There is no file {options.file}.", "Name a Dockerfile with -f.")
     prepare()
