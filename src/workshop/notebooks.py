@@ -123,6 +123,7 @@ def lab(browser: bool) -> int:
     """Serve JupyterLab on 127.0.0.1 with a token until Ctrl-C; returns its exit status."""
     command = [
         sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.answer_yes=True",
         f"--ServerApp.root_dir={ROOT}",
         f"--LabApp.app_settings_dir={SETTINGS}",
         f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}",
@@ -135,7 +136,7 @@ def lab(browser: bool) -> int:
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # Ctrl-C reached JupyterLab too, which asks once and stops at the second one.
+        # Ctrl-C reached JupyterLab too; this makes sure of it.
         process.terminate()
         process.wait(timeout=30)
         return 0
