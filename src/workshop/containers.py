@@ -37,12 +37,15 @@ class Output(Shown):
     seconds: float
 
     def text(self) -> str:
-        printed = "\n".join(part.rstrip() for part in (self.stdout, self.stderr) if part.strip())
-        ending = f"(exit status {self.status})" if self.status else ""
-        return Command(self.words, "\n".join(p for p in (printed, ending) if p)).text()
+        return self._command().text()
 
     def html(self) -> str:
-        return Command(self.words, self.text().partition(Command(self.words).text())[2][1:]).html()
+        return self._command().html()
+
+    def _command(self) -> Command:
+        printed = [part.rstrip() for part in (self.stdout, self.stderr) if part.strip()]
+        ending = [f"(exit status {self.status})"] if self.status else []
+        return Command(self.words, "\n".join(printed + ending))
 
     @property
     def lines(self) -> list[str]:
@@ -106,12 +109,14 @@ class Stopped(Shown):
     seconds: float
 
     def text(self) -> str:
-        return Command(
-            self.words, f"stopped after {self.seconds:.1f} s, exit status {self.status}"
-        ).text()
+        return self._command().text()
 
     def html(self) -> str:
-        return f"<pre>{self.text()}</pre>"
+        return self._command().html()
+
+    def _command(self) -> Command:
+        ending = f"stopped after {self.seconds:.1f} s, exit status {self.status}"
+        return Command(self.words, ending)
 
 
 @dataclass(repr=False)

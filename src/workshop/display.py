@@ -104,7 +104,7 @@ class Listing(Shown):
 
     def html(self) -> str:
         body = html.escape("\n".join(self._numbered()))
-        return f"<p>{html.escape(self.caption)}</p><pre>{body}</pre>"
+        return f"<p>{html.escape(self.caption)}</p><pre><code>{body}</code></pre>"
 
     def _numbered(self) -> list[str]:
         return [
@@ -139,7 +139,7 @@ class Command(Shown):
         return f"$ {command_line(self.words)}" + (f"\n{self.output}" if self.output else "")
 
     def html(self) -> str:
-        return f"<pre>{html.escape(self.text())}</pre>"
+        return f"<pre><code>{html.escape(self.text())}</code></pre>"
 
 
 def command_line(words: Sequence[str]) -> str:

@@ -42,19 +42,19 @@ def test_jupyter_gets_both_forms():
 def test_a_listing_numbers_its_lines_and_marks_the_new_ones():
     listing = Listing("Dockerfile", ["FROM a", "", "RUN <b>"], frozenset({3}))
     assert listing.text() == "Dockerfile\n    1  FROM a\n    2\n+   3  RUN <b>"
-    assert "+   3  RUN &lt;b&gt;</pre>" in listing.html()
+    assert "+   3  RUN &lt;b&gt;</code></pre>" in listing.html()
 
 
 def test_a_stack_escapes_its_strings():
     stack = Stack(["1 < 2", Command(["true"])])
     assert stack.text() == "1 < 2\n$ true"
-    assert stack.html() == "<p>1 &lt; 2</p><pre>$ true</pre>"
+    assert stack.html() == "<p>1 &lt; 2</p><pre><code>$ true</code></pre>"
 
 
 def test_a_command_shows_what_it_printed_and_escapes_it():
     command = Command(["echo", "<a b>"], "<a b>")
     assert command.text() == "$ echo '<a b>'\n<a b>"
-    assert command.html() == "<pre>$ echo &#x27;&lt;a b&gt;&#x27;\n&lt;a b&gt;</pre>"
+    assert command.html() == "<pre><code>$ echo &#x27;&lt;a b&gt;&#x27;\n&lt;a b&gt;</code></pre>"
 
 
 WORDS = [
