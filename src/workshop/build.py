@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from . import docker
-from .display import Command, Shown, Stack, Table, shorten
+from .display import Command, Composed, Stack, Table, shorten
 from .errors import WorkshopError
 
 _STEP = re.compile(r"^\[(?:(?P<stage>\S+) )?(?P<number>\d+)/(?P<total>\d+)\] (?P<what>.*)$", re.S)
@@ -121,7 +121,7 @@ class Step:
 
 
 @dataclass(repr=False)
-class Build(Shown):
+class Build(Composed):
     """A finished build: the command, the steps in order, the image's tag, seconds in all."""
 
     words: list[str]
@@ -162,12 +162,6 @@ class Build(Shown):
         )
         return Stack([Command(self.words), table])
 
-    def text(self) -> str:
-        return self.parts().text()
-
-    def html(self) -> str:
-        return self.parts().html()
-
 
 @dataclass
 class _Vertex:
@@ -193,7 +187,6 @@ class _Vertex:
 
 
 def build(
-    context: Path,
     *,
     tag: str,
     shown_as: str,
@@ -204,9 +197,9 @@ def build(
     options: Iterable[str] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> Build:
-    """Build ``context`` and tag the result; returns the steps with ran or cached.
+    """Build an image and tag it; returns the steps with ran or cached.
 
-    ``shown_as`` is the context as the printed command names it, relative to ``cwd``.
+    ``shown_as`` is the build context as the printed command names it, relative to ``cwd``.
     ``options`` go to ``docker build`` as they are. ``progress`` gets a line whenever
     something moves. Raises BuildFailed; an interrupt cancels the build and passes on.
     """

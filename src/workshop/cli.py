@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import docker, doctor, engine, images, session
 from .console import say
+from .display import size
 from .errors import WorkshopError
 from .paths import DOCKERFILE, SITE, WORKSPACES
 from .workspace import Workspace
@@ -119,7 +120,7 @@ def _build(options: argparse.Namespace) -> None:
     if options.tag:
         docker.client().images.get(built.tag).tag(options.tag)
     print(built)
-    print(f"Built {options.tag or built.tag}: {space.size() / 1e6:.1f} MB.")
+    print(f"Built {options.tag or built.tag}: {size(space.size())}.")
 
 
 def _clean(options: argparse.Namespace) -> None:

@@ -20,14 +20,14 @@ import docker as api
 import requests
 
 from . import docker, session
-from .display import Command, Shown
+from .display import Command, Composed, Shown
 from .errors import WorkshopError
 
 READY_S = 60.0
 
 
 @dataclass(repr=False)
-class Output(Shown):
+class Output(Composed):
     """What a command in a container printed, and its exit status; ``seconds`` in all."""
 
     words: list[str]
@@ -36,13 +36,7 @@ class Output(Shown):
     stderr: str
     seconds: float
 
-    def text(self) -> str:
-        return self._command().text()
-
-    def html(self) -> str:
-        return self._command().html()
-
-    def _command(self) -> Command:
+    def parts(self) -> Command:
         printed = [part.rstrip() for part in (self.stdout, self.stderr) if part.strip()]
         ending = [f"(exit status {self.status})"] if self.status else []
         return Command(self.words, "\n".join(printed + ending))
@@ -101,20 +95,14 @@ def _output(words: list[str], real: list[str], timeout: float) -> Output:
 
 
 @dataclass(repr=False)
-class Stopped(Shown):
+class Stopped(Composed):
     """How a container ended: its exit status, and the seconds that stopping it took."""
 
     words: list[str]
     status: int
     seconds: float
 
-    def text(self) -> str:
-        return self._command().text()
-
-    def html(self) -> str:
-        return self._command().html()
-
-    def _command(self) -> Command:
+    def parts(self) -> Command:
         ending = f"stopped after {self.seconds:.1f} s, exit status {self.status}"
         return Command(self.words, ending)
 
@@ -127,6 +115,7 @@ class Container(Shown):
     name: str
     port: int | None
     http: requests.Session = field(default_factory=requests.Session)
+    last_logs: str = ""
 
     def __post_init__(self) -> None:
         # A company's proxy has no way to this machine's own ports.

@@ -43,6 +43,19 @@ class Shown:
         return {"text/plain": self.text(), "text/html": self.html()}
 
 
+class Composed(Shown):
+    """Shown as other things that know how to show themselves: ``parts`` says which."""
+
+    def parts(self) -> Shown:
+        raise NotImplementedError
+
+    def text(self) -> str:
+        return self.parts().text()
+
+    def html(self) -> str:
+        return self.parts().html()
+
+
 @dataclass(repr=False)
 class Table(Shown):
     """A table with a caption. Columns named in ``right`` are aligned to the right.
@@ -97,7 +110,6 @@ class Listing(Shown):
     caption: str
     lines: Sequence[str]
     marked: frozenset[int] = frozenset()
-    first: int = 1
 
     def text(self) -> str:
         return f"{self.caption}\n" + "\n".join(self._numbered())
@@ -109,7 +121,7 @@ class Listing(Shown):
     def _numbered(self) -> list[str]:
         return [
             f"{'+' if number in self.marked else ' '} {number:3d}  {line}".rstrip()
-            for number, line in enumerate(self.lines, self.first)
+            for number, line in enumerate(self.lines, 1)
         ]
 
 

@@ -17,6 +17,9 @@ import docker as api
 from .errors import WorkshopError
 
 EMBEDDED_HOST = "unix:///run/dockerfile-workshop/docker.sock"
+DEFAULT_HOST = (
+    "npipe:////./pipe/docker_engine" if os.name == "nt" else "unix:///var/run/docker.sock"
+)
 OLDEST_ENGINE = 23
 ANSWER_S = 10.0
 
@@ -96,13 +99,9 @@ def candidates() -> list[str]:
             )
             if shown.returncode == 0:
                 hosts += [c["Endpoints"]["docker"]["Host"] for c in json.loads(shown.stdout)]
-        hosts.append("npipe:////./pipe/docker_engine" if os.name == "nt" else _default_socket())
+        hosts.append(DEFAULT_HOST)
         hosts.append(EMBEDDED_HOST)
     return list(dict.fromkeys(host for host in hosts if host))
-
-
-def _default_socket() -> str:
-    return "unix:///var/run/docker.sock"
 
 
 def find() -> str | None:

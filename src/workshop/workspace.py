@@ -22,7 +22,7 @@ import docker as api
 from . import build as builder
 from . import containers, docker, dockerfile, layers, session
 from .containers import Container, Output
-from .display import Listing, Shown, Stack, Table, shorten, size
+from .display import Composed, Listing, Stack, Table, shorten, size
 from .errors import WorkshopError
 from .live import Live
 from .paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WORKSPACES
@@ -31,7 +31,7 @@ NOT_COPIED = (".venv", "__pycache__", "*.sqlite3", "staticfiles", "Dockerfile", 
 
 
 @dataclass(repr=False)
-class Added(Shown):
+class Added(Composed):
     """What a step added to the image: layers, files, bytes; and the settings it changed.
 
     For a step that only opens a stage ``base`` names the image that the stage starts
@@ -44,33 +44,27 @@ class Added(Shown):
     settings: list[str]
     base: str = ""
 
-    def text(self) -> str:
+    def parts(self) -> Stack:
         if self.base:
-            return f"Starts from {self.base}: {size(self.bytes)}."
+            return Stack([f"Starts from {self.base}: {size(self.bytes)}."])
         lines = ["Added no layer."]
         if self.layers:
             layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
             files = "1 file" if self.files == 1 else f"{self.files:,} files"
             lines = [f"Added {layers}: {size(self.bytes)} in {files}."]
-        return "\n".join(lines + [f"Set {setting}" for setting in self.settings])
-
-    def html(self) -> str:
-        return "".join(Stack([line]).html() for line in self.text().splitlines())
+        return Stack(lines + [f"Set {setting}" for setting in self.settings])
 
 
 @dataclass(repr=False)
-class StepResult(Shown):
+class StepResult(Composed):
     """The answer of a ``%%dockerfile`` cell: the build, and what the step added."""
 
     name: str
     build: builder.Build
     added: Added
 
-    def text(self) -> str:
-        return Stack([self.build, self.added]).text()
-
-    def html(self) -> str:
-        return Stack([self.build, self.added]).html()
+    def parts(self) -> Stack:
+        return Stack([self.build, self.added])
 
 
 class Workspace:
@@ -230,7 +224,6 @@ class Workspace:
         replaced = _described(tag)["Id"]
         with Live() as live:
             built = builder.build(
-                self.path,
                 tag=tag,
                 shown_as=self.path.relative_to(ROOT).as_posix(),
                 cwd=ROOT,
