@@ -5,6 +5,8 @@ Importing it in a notebook also makes ``%%dockerfile`` known.
 
 from __future__ import annotations
 
+import sys
+
 from .claims import check, expect_failure
 from .workspace import checkpoint
 
@@ -12,11 +14,9 @@ __all__ = ["check", "checkpoint", "expect_failure"]
 
 
 def _register() -> None:
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return
-    shell = get_ipython()
+    # Where there is a notebook, IPython is loaded; elsewhere nobody should wait for it.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
     if shell is not None:
         from .magic import load
 

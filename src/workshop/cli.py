@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import docker, doctor, engine, images, session
+from . import docker, doctor, engine, images, layers, session
 from .console import say
 from .display import size
 from .errors import WorkshopError
+from .look import look
 from .paths import DOCKERFILE, SITE, WORKSPACES
 from .workspace import Workspace
 
@@ -55,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("-f", "--file", type=Path, default=DOCKERFILE, help="default: Dockerfile")
     made.add_argument("-t", "--tag", default="", help="default: one of this session's")
     made.add_argument("--target", default="", help="stop at this stage")
+    made = command(
+        "layers", _layers, "What each layer of an image holds, and what of it is hidden."
+    )
+    made.add_argument("image", help="a name on the engine, or the file of an archive")
+    made.add_argument("--json", action="store_true", help="print the answer as JSON")
     made = command("clean", _clean, "Remove what the tutorial made, and nothing else.")
     made.add_argument("--all", action="store_true", help="with base images and embedded engine")
     return parser
@@ -123,6 +129,11 @@ def _build(options: argparse.Namespace) -> None:
     print(f"Built {options.tag or built.tag}: {size(space.size())}.")
 
 
+def _layers(options: argparse.Namespace) -> None:
+    found = look(options.image)
+    print(json.dumps(found.as_json(), indent=2) if options.json else found)
+
+
 def _clean(options: argparse.Namespace) -> None:
     if docker.find():
         removed = session.remove_leftovers()
@@ -137,6 +148,7 @@ def _clean(options: argparse.Namespace) -> None:
         if engine.stop():
             print("Stopped the embedded engine.")
         engine.remove_data()
+        layers.forget()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,11 @@ def size(count: int) -> str:
     return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
+def bar(share: float, width: int, mark: str = "█") -> str:
+    """A bar of at most ``width`` characters for ``share``, from 0 to 1; a thin line for little."""
+    return mark * round(min(share, 1) * width) or ("▏" if share > 0 else "")
+
+
 def shorten(text: str, width: int) -> str:
     """``text`` on one line of at most ``width`` characters."""
     text = " ".join(text.split())
@@ -60,7 +65,8 @@ class Composed(Shown):
 class Table(Shown):
     """A table with a caption. Columns named in ``right`` are aligned to the right.
 
-    ``least`` gives a column a width in characters that shorter content keeps.
+    ``least`` gives a column a width in characters that shorter content keeps. With
+    ``most`` only so many rows are shown, and a line below says how many are not.
     """
 
     caption: str
@@ -68,9 +74,10 @@ class Table(Shown):
     rows: Sequence[Sequence[object]]
     right: Sequence[str] = ()
     least: Mapping[str, int] = field(default_factory=dict)
+    most: int | None = None
 
     def text(self) -> str:
-        cells = [[str(c) for c in row] for row in [self.headers, *self.rows]]
+        cells = [[str(c) for c in row] for row in [self.headers, *self.rows[: self.most]]]
         widths = [
             max(self.least.get(head, 0), *(len(row[i]) for row in cells))
             for i, head in enumerate(self.headers)
@@ -83,7 +90,11 @@ class Table(Shown):
             for row in cells
         ]
         rule = "  ".join("─" * width for width in widths)
-        return "\n".join([self.caption, lines[0], rule, *lines[1:]])
+        return "\n".join([self.caption, lines[0], rule, *lines[1:], *self._more()])
+
+    def _more(self) -> list[str]:
+        left = 0 if self.most is None else len(self.rows) - self.most
+        return [f"… and {left:,} more; rows=None shows all."] if left > 0 else []
 
     def html(self) -> str:
         def row(cells: Sequence[object], mark: str) -> str:
@@ -96,10 +107,11 @@ class Table(Shown):
                 made.append(f"<{mark} {scope}{align}>{html.escape(str(cell))}</{mark}>")
             return "<tr>" + "".join(made) + "</tr>"
 
-        body = "".join(row(cells, "td") for cells in self.rows)
+        body = "".join(row(cells, "td") for cells in self.rows[: self.most])
+        more = "".join(f"<p>{line}</p>" for line in self._more())
         return (
             f"<table><caption>{html.escape(self.caption)}</caption>"
-            f"<thead>{row(self.headers, 'th')}</thead><tbody>{body}</tbody></table>"
+            f"<thead>{row(self.headers, 'th')}</thead><tbody>{body}</tbody></table>{more}"
         )
 
 

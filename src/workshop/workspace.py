@@ -2,7 +2,7 @@
 
 A workspace is a fresh copy of the sample project with the Dockerfile and the
 entrypoint beside manage.py. Imports build, containers, display, dockerfile, layers,
-live, session.
+live, look, session.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .containers import Container, Output
 from .display import Composed, Listing, Stack, Table, shorten, size
 from .errors import WorkshopError
 from .live import Live
+from .look import Look, look
 from .paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WORKSPACES
 
 NOT_COPIED = (".venv", "__pycache__", "*.sqlite3", "staticfiles", "Dockerfile", "entrypoint.sh")
@@ -197,11 +198,11 @@ class Workspace:
         entries = [i for i in dockerfile.instructions(step) if not dockerfile.stage_of(i)]
         if not entries:
             return Added(0, 0, before["Size"], [], base=dockerfile.stages(step)[-1].base)
-        fresh = layers.of_image(self.tag)[len(old) :] if len(new) > len(old) else []
+        fresh = layers.contents_of(self.tag)[len(old) :] if len(new) > len(old) else []
         history = docker.client().images.get(self.tag).history()
         return Added(
             len(fresh),
-            sum(layer.files for layer in fresh),
+            sum(entry.kind != "folder" for layer in fresh for entry in layer.entries),
             sum(entry["Size"] for entry in history[: len(entries)]),
             _changed_settings(before["Config"], now["Config"]),
         )
@@ -334,6 +335,10 @@ class Workspace:
             right=("size",),
             least={"size": 9},
         )
+
+    def look(self, image: str = "") -> Look:
+        """Look into the image, layer by layer; see look.Look for what you can ask it."""
+        return look(image or self.tag)
 
     def config(self, image: str = "") -> dict[str, Any]:
         """The image's settings, as `docker image inspect` shows them under Config."""

@@ -1,81 +1,174 @@
-"""A layer's tar is counted while it streams past."""
+"""Layer on layer: what can be seen in the end, and who stores and hides the rest."""
 
-import io
-import tarfile
-
+import archives
 import pytest
+from archives import FOLDER, LINK, SYMLINK, member, tar
 
-from workshop import layers
-
-
-def tar(*entries, mode="w"):
-    """A tar of (name, type, bytes) entries."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode=mode) as archive:
-        for name, kind, size in entries:
-            info = tarfile.TarInfo(name)
-            info.type = kind
-            info.size = size
-            info.linkname = "target" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
-            archive.addfile(info, io.BytesIO(b"x" * size))
-    return made.getvalue()
+from workshop import archive, layers
+from workshop.errors import WorkshopError
 
 
-FILE, FOLDER = tarfile.REGTYPE, tarfile.DIRTYPE
+def image(*made, history=None, **settings):
+    """An image of ``made`` layers, each a tuple of members."""
+    tars = [tar(*items) for items in made]
+    config = archives.config(tars, **settings)
+    if history is not None:
+        config["history"] = history
+    read = archive.read(archive.Stream([archives.docker_form(tars)]), "the image")
+    return layers.Image("the image", config, read.layers)
 
 
-@pytest.mark.parametrize(
-    ("entries", "expected"),
-    [
-        ([], (0, 0, 0)),
-        ([("a", FILE, 1500), ("d/b", FILE, 0)], (2, 1500, 0)),
-        ([("d", FOLDER, 0), ("d/e", FOLDER, 0)], (0, 0, 0)),
-        ([("a", FILE, 7), ("s", tarfile.SYMTYPE, 0), ("h", tarfile.LNKTYPE, 0)], (3, 7, 0)),
-        ([("d/.wh.gone", FILE, 0), ("d", FOLDER, 0), ("d/.wh..wh..opq", FILE, 0)], (0, 0, 2)),
-        ([("d/.whatever", FILE, 3), (".wh.d/a", FILE, 4)], (2, 7, 0)),
-    ],
-)
-def test_files_bytes_and_removed_files_are_counted(entries, expected):
-    assert layers._count(io.BytesIO(tar(*entries))) == expected
+def file(name, size, **more):
+    return member(name, b"x" * size, **more)
 
 
-def test_a_compressed_layer_is_counted_too():
-    assert layers._count(io.BytesIO(tar(("a", FILE, 5000), mode="w:gz"))) == (1, 5000, 0)
+def seen(made):
+    return {path: f.bytes for path, f in made.files.items()}
 
 
-@pytest.mark.parametrize("blob", [b"", b'{"schemaVersion": 2}', b"\0" * 100])
-def test_what_is_no_tar_is_no_layer(blob):
-    assert layers._count(io.BytesIO(blob)) is None
+def hidden(made):
+    return [tuple(s) for s in made.superseded]
 
 
-def test_a_stream_hands_out_what_is_asked_for_whatever_the_chunks():
-    stream = layers._Stream([b"ab", b"cdefg", b"", b"never seen"])
-    assert stream.read(1) == b"a"
-    assert stream.read(3) == b"bcd"
-    assert stream.read(0) == b""
-    assert stream.read(100) == b"efg"
+CASES = {
+    "nothing is hidden": (
+        [[file("a", 1)], [file("b", 2)]], {"a": 1, "b": 2}, [], (1, 0, 0),
+    ),
+    "overwritten": (
+        [[file("a", 5)], [file("a", 3)]], {"a": 3}, [("a", 5, 0, 1)], (0, 1, 0),
+    ),
+    "overwritten twice": (
+        [[file("a", 5)], [file("a", 3)], [file("a", 1)]],
+        {"a": 1}, [("a", 5, 0, 1), ("a", 3, 1, 2)], (0, 1, 0),
+    ),
+    "removed as a file": (
+        [[file("d/a", 5)], ["d/.wh.a"]], {}, [("d/a", 5, 0, 1)], (0, 0, 1),
+    ),
+    "removed with its folder": (
+        [[file("w/x/a", 5), file("w/b", 2)], [".wh.w"]],
+        {}, [("w/x/a", 5, 0, 1), ("w/b", 2, 0, 1)], (0, 0, 2),
+    ),
+    "hidden by an opaque folder": (
+        [[file("d/a", 5), file("e", 1)], ["d/", "d/.wh..wh..opq", file("d/b", 2)]],
+        {"e": 1, "d/b": 2}, [("d/a", 5, 0, 1)], (1, 0, 1),
+    ),
+    "an opaque folder keeps what its own layer stores, whatever the order": (
+        [[file("d/a", 5)], [file("d/b", 2), "d/.wh..wh..opq", file("d/a", 1)]],
+        {"d/b": 2, "d/a": 1}, [("d/a", 5, 0, 1)], (1, 1, 0),
+    ),
+    "made again later": (
+        [[file("a", 5)], [".wh.a"], [file("a", 5)]],
+        {"a": 5}, [("a", 5, 0, 1)], (1, 0, 0),
+    ),
+    "a folder takes the place of a file": (
+        [[file("a", 5)], [file("a/b", 1)]], {"a/b": 1}, [("a", 5, 0, 1)], (1, 0, 1),
+    ),
+    "a file takes the place of a folder": (
+        [[file("a/b", 5), file("a/c/d", 6)], [file("a", 1)]],
+        {"a": 1}, [("a/b", 5, 0, 1), ("a/c/d", 6, 0, 1)], (1, 0, 2),
+    ),
+    "a symlink takes the place of a file": (
+        [[file("a", 5)], [member("a", kind=SYMLINK, target="b")]],
+        {"a": 0}, [("a", 5, 0, 1)], (0, 1, 0),
+    ),
+    "a mark for what is not there": ([[file("a", 5)], [".wh.b"]], {"a": 5}, [], (0, 0, 0)),
+    "a mark in what was a file": (
+        [[file("a", 5)], ["a/.wh.b"]], {}, [("a", 5, 0, 1)], (0, 0, 1),
+    ),
+    "a folder named again keeps what is in it": (
+        [[file("d/a", 5)], [member("d", kind=FOLDER, mode=0o700)]], {"d/a": 5}, [], (0, 0, 0),
+    ),
+    "two names of one file count once": (
+        [[file("a", 5), member("b", kind=LINK, target="a")]], {"a": 5, "b": 0}, [], (2, 0, 0),
+    ),
+    "one of two names is removed": (
+        [[file("a", 5), member("b", kind=LINK, target="a")], [".wh.a"]],
+        {"b": 5}, [("a", 0, 0, 1)], (0, 0, 1),
+    ),
+    "both names are removed": (
+        [[file("a", 5), member("b", kind=LINK, target="a")], [".wh.a"], [".wh.b"]],
+        {}, [("a", 5, 0, 1), ("b", 0, 0, 2)], (0, 0, 1),
+    ),
+    "a name for a file of the layer below": (
+        [[file("a", 5)], [member("b", kind=LINK, target="a")], [".wh.a"]],
+        {"b": 5}, [("a", 0, 0, 2)], (0, 0, 1),
+    ),
+    "the same path twice in one layer": (
+        [[file("a", 5), file("a", 3)]], {"a": 3}, [("a", 5, 0, 0)], (1, 0, 0),
+    ),
+}  # fmt: skip
 
 
-def test_a_stream_that_ended_stays_ended():
-    stream = layers._Stream(iter([b"abc"]))
-    assert stream.read(3) == b"abc"
-    assert stream.read(3) == b""
-    assert stream.read(3) == b""
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_seen_and_what_is_hidden(case):
+    made, expected_seen, expected_hidden, counts = CASES[case]
+    found = image(*made)
+    assert seen(found) == expected_seen
+    assert hidden(found) == expected_hidden
+    top = found.layers[-1]
+    assert (top.added, top.changed, top.removed) == counts
+    assert found.superseded_bytes == sum(lost for _, lost, *_ in expected_hidden)
+    assert found.size - found.superseded_bytes == sum(expected_seen.values())
 
 
-def test_a_tar_can_be_read_from_a_stream_of_odd_chunks():
-    data = tar(("a", FILE, 3000), ("b", FILE, 11))
-    chunks = [data[at : at + 777] for at in range(0, len(data), 777)]
-    with tarfile.open(fileobj=layers._Stream(chunks), mode="r|") as archive:
-        found = [(member.name, len(archive.extractfile(member).read())) for member in archive]
-    assert found == [("a", 3000), ("b", 11)]
+def test_superseded_bytes_are_the_storing_layers():
+    found = image([file("a", 5), file("b", 7)], [".wh.a"], [file("b", 1)])
+    assert [(la.size, la.superseded_bytes) for la in found.layers] == [(12, 12), (0, 0), (1, 0)]
 
 
-def test_what_was_counted_is_kept_by_digest(tmp_path, monkeypatch):
+def test_a_hard_link_to_nothing_is_refused():
+    with pytest.raises(WorkshopError, match="hard link 'b' leads to 'gone'"):
+        image([member("b", kind=LINK, target="gone")])
+
+
+def test_instructions_without_a_layer_are_passed_over():
+    history = [
+        {"created_by": "COPY a"},
+        {"created_by": "ENV A=1", "empty_layer": True},
+        {"created_by": "COPY b"},
+    ]
+    found = image(["a"], ["b"], history=history)
+    assert [layer.created_by for layer in found.layers] == ["COPY a", "COPY b"]
+
+
+@pytest.mark.parametrize("history", [[], [{"created_by": "COPY a"}]])
+def test_a_history_that_does_not_fit_names_no_instruction(history):
+    assert [la.created_by for la in image(["a"], ["b"], history=history).layers] == ["", ""]
+
+
+def test_paths_are_resolved_through_symlinks():
+    def to(path, target):
+        return member(path, kind=SYMLINK, target=target)
+
+    found = image([
+        file("usr/lib/x.so.1", 1), to("usr/lib/x.so", "x.so.1"), to("lib", "usr/lib"),
+        to("abs", "/usr/./lib"), to("up", "usr/lib/../bin"), to("loop", "loop"),
+    ])  # fmt: skip
+    for path in ("/lib/x.so", "abs/x.so", "usr/lib/x.so.1", "/usr/bin/../lib/x.so"):
+        assert found.resolve(path) == "usr/lib/x.so.1"
+    assert found.resolve("/up/sh") == "usr/bin/sh"
+    assert found.resolve("/loop/a") == "loop/a"
+    assert found.resolve("/") == ""
+
+
+def test_what_was_read_is_kept_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    layer = layers.Layer("sha256:abc", 3, 4, 5)
-    assert layers._load("sha256:abc") is None
-    layers._store(layer)
-    assert layers._load("sha256:abc") == layer
-    layers._cached("sha256:abc").write_text("{half a fil")
-    assert layers._load("sha256:abc") is None
+    (contents,) = image([file("etc/passwd", 3), "d/.wh.gone", "e/.wh..wh..opq"]).contents
+    assert layers._load_layer("sha256:abc") is None
+    layers._store_layer("sha256:abc", contents)
+    assert layers._load_layer("sha256:abc") == contents
+    for spoilt in ("{half a fil", "[]", "{}", '{"entries": [[1], []]}'):
+        layers._layer_file("sha256:abc").write_text(spoilt)
+        assert layers._load_layer("sha256:abc") is None
+    layers._store_layer("sha256:empty", archive.Contents())
+    assert layers._load_layer("sha256:empty") == archive.Contents()
+
+
+def test_only_so_much_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(layers, "KEPT_FILES", 3)
+    for number in range(5):
+        layers._store_layer(f"sha256:{number}", archive.Contents())
+    assert len(list(tmp_path.rglob("*.json"))) == 3
+    layers.forget()
+    assert not list(tmp_path.rglob("*.json"))

@@ -1,0 +1,336 @@
+"""Every question gets its answer, as data and as a table that can be read."""
+
+import json
+from html.parser import HTMLParser
+
+import archives
+import pytest
+from archives import LINK, SYMLINK, member, tar
+
+from workshop import unwanted
+from workshop.errors import WorkshopError
+from workshop.figure import Figure, Row
+from workshop.look import instruction, look, readable
+
+SITE = "usr/lib/python3/site-packages"
+RECORD = "dj/__init__.py,sha256=abc,5\ndj-1.0.dist-info/RECORD,,\n../../../bin/dj-admin,,\n"
+STATUS = "Package: libpq5\nVersion: 17.1\n\nPackage: libc6\nStatus: installed\nVersion: 2.41\n"
+
+
+def file(name, content=b"", **more):
+    return member(name, content.encode() if isinstance(content, str) else content, **more)
+
+
+BASE = [
+    file("etc/passwd", "root:x:0:0::/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n"),
+    file("etc/group", "root:x:0:\napp:x:1000:\nmedia:x:44:app,other\n"),
+    member("lib", kind=SYMLINK, target="usr/lib"),
+    file("usr/lib/libc.so", b"x" * 9000),
+    file("usr/bin/su", b"x" * 300, mode=0o4755),
+    file("var/lib/dpkg/status", STATUS),
+    file("var/lib/dpkg/info/libc6:amd64.list", "/.\n/lib\n/lib/libc.so\n"),
+    file("var/lib/dpkg/info/libpq5.list", "/usr/lib/libpq.so\n"),
+    file("usr/lib/libpq.so", b"x" * 4000),
+]
+WHEELS = [file("wheels/dj.whl", b"x" * 2500), file("wheels/\x1b[31m.whl", b"x" * 5)]
+INSTALL = [
+    ".wh.wheels",
+    file(f"{SITE}/dj/__init__.py", b"x" * 100),
+    file(f"{SITE}/dj/__pycache__/__init__.cpython-313.pyc", b"x" * 50),
+    file(f"{SITE}/dj-1.0.dist-info/RECORD", RECORD),
+    file("usr/bin/dj-admin", b"x" * 10),
+]
+LAYERS = [BASE, WHEELS, INSTALL]
+HISTORY = [
+    {"created_by": "/bin/sh -c #(nop) ADD file:abc in / "},
+    {"created_by": "COPY /app/wheels /wheels # buildkit"},
+    {"created_by": "ENV A=1", "empty_layer": True},
+    {"created_by": "RUN |1 A=1 /bin/sh -c pip install --no-index dj # buildkit"},
+]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Looks into an image made of tuples of members."""
+
+    def made(*layers, name="image.tar", history=None, **settings):
+        tars = [tar(*items) for items in layers]
+        config = archives.config(tars, **settings)
+        config["history"] = history or config["history"]
+        path = tmp_path / name
+        path.write_bytes(archives.oci_form(tars, made_config=config))
+        return look(str(path))
+
+    return made
+
+
+@pytest.fixture
+def image(make):
+    return make(*LAYERS, history=HISTORY, User="app", Env=["A=1"])
+
+
+class Cells(HTMLParser):
+    """The cells of tables, and the attributes of images."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.cells, self.images = [], []
+        self._open = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self._open = tag in ("td", "th")
+        if self._open:
+            self.cells.append("")
+        if tag == "img":
+            self.images.append(dict(attrs))
+
+    def handle_data(self, data):
+        if self._open:
+            self.cells[-1] += data
+
+
+def test_an_image_is_shown_as_its_layers_and_what_is_superseded(image):
+    text = image.text()
+    assert "COPY /app/wheels /wheels" in text
+    assert "Superseded: 2.5 kB." in text
+    assert "/wheels" in text.partition("Superseded: stored")[2]
+    assert "RUN pip install --no-index dj" in Cells(image.html()).cells
+
+
+def test_the_json_is_as_the_contract_says(image):
+    told = json.loads(json.dumps(image.as_json()))
+    assert {"image", "size", "superseded_bytes", "layers"} <= told.keys()
+    assert told["size"] == sum(layer["size"] for layer in told["layers"])
+    assert [layer["superseded_bytes"] for layer in told["layers"]] == [0, 2505, 0]
+    for layer in told["layers"]:
+        assert {"digest", "created_by", "size", "files", "superseded_bytes"} <= layer.keys()
+    assert told["superseded"][0] == {
+        "path": "/wheels/dj.whl", "bytes": 2500, "stored_by": 1, "hidden_by": 2,
+    }  # fmt: skip
+
+
+def test_what_did_this_instruction_add(image):
+    assert image.added("COPY /app/wheels").bytes == {
+        "/wheels/dj.whl": 2500,
+        "/wheels/\\x1b[31m.whl": 5,
+    }
+    added = image.added("pip install", by="package")
+    assert added.bytes["dj"] == 100 + 50 + 10 + len(RECORD)
+    assert "█" in added.text()
+
+
+@pytest.mark.parametrize("part", ["nothing like it", "w"])
+def test_an_instruction_that_is_not_one_is_answered_with_the_list(image, part):
+    with pytest.raises(WorkshopError, match="1 COPY /app/wheels /wheels") as caught:
+        image.added(part if part != "w" else "")
+    assert "only one of them" in caught.value.fix
+
+
+def test_where_do_the_megabytes_go(image):
+    packages = image.packages()
+    assert packages.bytes["libc6"] == 9000
+    assert packages.bytes["libpq5"] == 4000
+    assert packages.bytes["(no package) /usr/bin"] == 300
+    assert sum(packages.bytes.values()) == image.size - image.superseded_bytes
+    assert next(iter(packages.bytes)) == "libc6"
+    folders = image.folders()
+    assert folders.bytes["/usr/lib/libc.so"] == 9000
+    assert sum(folders.bytes.values()) == image.size - image.superseded_bytes
+    assert image.folders("/lib").bytes["/usr/lib/libpq.so"] == 4000
+    with pytest.raises(WorkshopError, match="no folder /nowhere"):
+        image.folders("/nowhere")
+
+
+def test_answers_are_short_by_default_and_longer_on_request(image):
+    assert len(image.packages(rows=2).text().splitlines()) == 6
+    assert "more; rows=None shows all" in image.packages(rows=2).html()
+    assert "more" not in image.packages(rows=None).text()
+
+
+def test_versions_come_from_the_package_managers(image):
+    assert image.known_packages.versions == {"libpq5": "17.1", "libc6": "2.41", "dj": "1.0"}
+
+
+def test_a_name_that_two_managers_use_is_told_apart(make):
+    both = [*BASE, file(f"{SITE}/libpq5-3.0.dist-info/RECORD", "libpq5.py,,\n")]
+    assert make(both).known_packages.versions["libpq5 (apt)"] == "17.1"
+
+
+def test_who_owns_this_file(image):
+    owner = image.owner("/lib/libpq.so")
+    assert (owner.path, owner.package, owner.layer) == ("/usr/lib/libpq.so", "libpq5", 0)
+    assert "ADD file:abc in /" in owner.instruction
+    wheel = image.owner("wheels/dj.whl")
+    assert (wheel.layer, wheel.instruction) == (None, "")
+    assert "can't be seen" in wheel.text()
+    assert [did for *_, did in wheel.parts().rows] == ["stored, 2.5 kB", "removed"]
+    with pytest.raises(WorkshopError, match="No layer of image.tar stores /x/dj.whl") as caught:
+        image.owner("/x/dj.whl")
+    assert caught.value.fix == "Did you mean /wheels/dj.whl?"
+
+
+def test_what_differs_between_two_images(make):
+    def version(number, *more, **settings):
+        items = [
+            file("same", "content"), file("edited", f"{number}"), file("mode", mode=0o600 + number),
+            file("first", f"{number} linked"), member("second", kind=LINK, target="first"), *more,
+        ]  # fmt: skip
+        return make([*BASE], items, name=f"{number}.tar", **settings)
+
+    old = version(1, file("gone", "12345"), Env=["A=1", "B=1"])
+    new = version(2, *INSTALL[1:], Env=["A=2", "B=1"], User="app")
+    found = old.diff(new)
+    assert set(found.changed) == {"edited", "mode", "first", "second"}
+    assert found.removed == {"gone": 5}
+    assert f"{SITE}/dj/__init__.py" in found.added
+    assert found.packages == {"dj": ("–", "1.0")}
+    assert found.config == {"User": ("null", '"app"'), "ENV A": ("1", "2")}
+    assert "dj" in found.text()
+    assert found.files(rows=None).text().count("changed") == 4
+    same = old.diff(old)
+    assert [same.added, same.removed, same.changed, same.packages, same.config] == [{}] * 5
+
+
+UNWANTED = {
+    "compilers": ["usr/bin/gcc", "usr/bin/x86_64-linux-gnu-g++-14", "usr/lib/gcc/x/cc1"],
+    "headers": ["usr/include/libpq-fe.h", "usr/local/include/python3.13/Python.h"],
+    "static libraries": ["usr/lib/libcrypto.a"],
+    "caches": [
+        "var/lib/apt/lists/deb_main",
+        "root/.cache/pip/http/a",
+        "var/cache/apt/archives/x.deb",
+    ],
+    ".git": ["app/.git/config"],
+    "secret files": ["app/.env", "app/.env.production", "root/.netrc", "app/tls/site.key"],
+}
+WANTED = [
+    "usr/bin/python3", "usr/bin/ld.so", "usr/bin/git", "app/include/notes.txt", "app/.gitignore",
+    "var/lib/apt/lists/lock", "app/.env.example", "usr/share/keys/debian.key", "app/cache/page.py",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", UNWANTED)
+def test_what_should_not_be_in_an_image_is_found(make, kind):
+    found = make([file(path, b"x") for path in UNWANTED[kind]], User="1000").unwanted()
+    assert found.kinds == [kind]
+    assert sum(finding.files for finding in found.of(kind)) == len(UNWANTED[kind])
+
+
+def test_what_may_be_in_an_image_is_not(make):
+    assert make([file(path, b"x") for path in WANTED], User="1000").unwanted().findings == []
+
+
+def test_a_secret_that_was_removed_is_found_in_its_layer(make):
+    found = make([file("app/.env", b"KEY=1")], ["app/.wh..env"], User="1000").unwanted()
+    (finding,) = found.of("secret files")
+    assert (finding.place, finding.layer, finding.hidden) == ("/app/.env", 0, True)
+    assert "superseded" in found.text()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("RUN SECRET_KEY=hunter2 python manage.py collectstatic", "SECRET_KEY=hu…"),
+        ("RUN |1 PYPI_TOKEN=abcdef /bin/sh -c pip install x", "PYPI_TOKEN=ab…"),
+        ('ENV DB_PASSWORD="a b c"', "DB_PASSWORD=a …"),
+        ("RUN git clone https://me:hunter2@example.com/x", "https://me:…@example.com"),
+        ("RUN aws configure AKIAABCDEFGHIJKLMNOP", "AK…"),
+    ],
+)
+def test_a_secret_in_the_history_is_found_and_masked(make, text, shown):
+    found = make(["a"], history=[{"created_by": text}], User="1000").unwanted()
+    assert [finding.place for finding in found.of("secrets in history")] == [shown]
+    assert "hunter2" not in found.text() + found.html()
+
+
+def test_a_secret_in_env_is_found_and_a_public_key_is_none(make):
+    found = make(["a"], User="1000", Env=["API_KEY=abc", "GPG_KEY=7169605F", "PYTHON_SHA256=93"])
+    assert [f.place for f in found.unwanted().findings] == ["API_KEY=ab…"]
+    reference = [{"created_by": "RUN SECRET_KEY=$KEY TOKEN= ./build PASSWORD_HASHER"}]
+    assert make(["a"], history=reference, User="1000").unwanted().findings == []
+
+
+def test_setuid_files_are_found(image):
+    (found,) = image.unwanted().of("setuid and setgid")
+    assert (found.place, found.layer) == ("/usr/bin/su", 0)
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("", (0, {0})),
+        ("root", (0, {0})),
+        ("app", (1000, {1000, 44})),
+        ("1000", (1000, {1000, 44})),
+        ("app:media", (1000, {44})),
+        ("10001:10001", (10001, {10001})),
+        ("10001", (10001, set())),
+        ("stranger", (None, set())),
+    ],
+)
+def test_the_run_time_user_is_the_images_own(make, user, expected):
+    assert unwanted.run_time_user(make(BASE, User=user).image) == expected
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "writable"),
+    [
+        ((1000, 0), 0o644, True),
+        ((1000, 0), 0o466, False),  # the owner's bits count, not the others'
+        ((0, 1000), 0o664, True),
+        ((0, 44), 0o664, True),
+        ((0, 1000), 0o646, False),
+        ((0, 0), 0o646, True),
+        ((0, 0), 0o644, False),
+    ],
+)
+def test_files_that_the_run_time_user_can_write(make, owner, mode, writable):
+    made = make(BASE, [file("app/x", b"1", uid=owner[0], gid=owner[1], mode=mode)], User="app")
+    found = made.unwanted().of("writable files")
+    assert [f.place for f in found] == (["/app"] if writable else [])
+
+
+def test_root_can_write_everything(make):
+    (found,) = make(BASE).unwanted().of("writable files")
+    assert found.files == len(BASE)
+    assert "root" in found.place
+
+
+def test_the_figure_has_a_text_alternative_and_is_a_picture(image):
+    figure = image.figure()
+    assert figure.png.startswith(b"\x89PNG")
+    (picture,) = Cells(figure.html()).images
+    assert picture["src"].startswith("data:image/png;base64,")
+    assert picture["alt"] == figure.alt
+    assert "1 COPY /app/wheels /wheels: 2.5 kB, all superseded" in figure.alt
+    assert figure.text().splitlines()[1].startswith("0 ") is False
+    assert "░" in figure.text()
+
+
+def test_a_figure_of_nothing_is_still_a_figure():
+    figure = Figure("nothing", [])
+    assert figure.png.startswith(b"\x89PNG")
+    assert figure.text() == "nothing"
+    assert Row("a", 5, 0).bytes == "5 B"
+    assert Row("a", 5, 1500).bytes == "1.5 kB, 1.5 kB superseded"
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("RUN /bin/sh -c apt-get update # buildkit", "RUN apt-get update"),
+        ("RUN |2 A=1 B=x y /bin/sh -c make # buildkit", "RUN make"),
+        ("/bin/sh -c apt-get update", "RUN apt-get update"),
+        ("/bin/sh -c #(nop) COPY dir:1 in /app ", "COPY dir:1 in /app"),
+        ('/bin/sh -c #(nop)  CMD ["x"]', 'CMD ["x"]'),
+        ("WORKDIR /app", "WORKDIR /app"),
+        ("", "(no instruction recorded)"),
+    ],
+)
+def test_the_history_is_read_as_instructions(told, expected):
+    assert instruction(told) == expected
+
+
+def test_paths_never_reach_the_terminal_as_control_codes():
+    assert readable("a\x1b[31m\udcff/é") == "/a\\x1b[31m\\udcff/é"
