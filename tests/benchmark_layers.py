@@ -1,0 +1,150 @@
+"""How fast the microscope reads an image: against `docker save`, and against dive.
+
+    uv run python tests/benchmark_layers.py IMAGE
+
+Both sides of each ratio are taken in turn, in the same run, and the medians compared.
+"""
+
+import argparse
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+
+import archives
+
+from workshop import archive, docker, layers
+from workshop.display import Table, size
+from workshop.look import look
+
+DIVE = Path(sys.executable).with_name("dive")
+ROUNDS = 5
+
+
+@contextlib.contextmanager
+def nothing_kept():
+    """For the length of a ``with`` block, no layer was ever read."""
+    before = os.environ.get("XDG_STATE_HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_STATE_HOME"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["XDG_STATE_HOME"]
+            if before is not None:
+                os.environ["XDG_STATE_HOME"] = before
+
+
+def measure(image, rounds=ROUNDS):
+    """Medians in seconds of save, read, cached, archive, dive.
+
+    ``save`` is `docker save` to the null device, ``read`` the engine's image read whole,
+    ``cached`` the same once more, ``archive`` and ``dive`` a file of `docker save`.
+    """
+    # By its id: `docker save NAME` without a tag saves every image of that name.
+    image = docker.client().images.get(image).id
+    taken = {name: [] for name in ("save", "read", "cached", "archive", "dive")}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "image.tar"
+        docker.run_cli("save", "--output", str(file), image)
+        dive = [DIVE, "--source", "docker-archive", file, "--json", Path(folder) / "dive.json"]
+        save = [docker.cli(), "save", image]
+        for _ in range(rounds):
+            for name, work in {
+                "save": lambda: quietly(*save, env=docker.environment()),
+                "read": lambda: layers.of_image(image),
+                "cached": lambda: layers.of_image(image),
+                "archive": lambda: layers.of_archive(file),
+                "dive": lambda: quietly(*dive, env={**os.environ, "CI": "true"}),
+            }.items():
+                if name != "cached":
+                    layers.forget()
+                start = time.perf_counter()
+                work()
+                taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def quietly(*command, env):
+    # dive's own verdict on the image sets its exit status, so only a signal is a failure.
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{command[0]}: {done.stderr.decode()}")
+
+
+def peak_memory(files, bytes_each):
+    """Peak bytes of Python's memory while an image of ``files`` files is read as a stream."""
+    tracemalloc.start()
+    try:
+        archive.read(archive.Stream(synthetic(files, bytes_each)), "a synthetic image")
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def synthetic(files, bytes_each):
+    """The chunks of an archive with one layer, made while it is read."""
+    block = bytes(1 << 16)
+
+    def zeros(count):
+        for _ in range(count // len(block)):
+            yield block
+        yield block[: count % len(block)]
+
+    def header(name, count):
+        info, _ = archives.member(name)
+        info.size = count
+        return info.tobuf()
+
+    padded = -(-bytes_each // 512) * 512
+    size_ = files * (512 + padded) + 1024
+    yield header("layer/layer.tar", size_)
+    for number in range(files):
+        yield header(f"usr/lib/folder{number % 100}/file{number}", bytes_each)
+        yield from zeros(padded)
+    yield from zeros(1024)
+    documents = {
+        "config.json": archives.as_json({**archives.config([b""]), "history": []}),
+        "manifest.json": archives.as_json(
+            [{"Config": "config.json", "Layers": ["layer/layer.tar"]}]
+        ),
+    }
+    yield archives.pack(documents)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("image", help="a name on the engine")
+    image = parser.parse_args().image
+    with nothing_kept():
+        layers.of_image(image)
+        found = measure(image)
+        print(
+            Table(
+                f"Reading {image}, {size(look(image).size)}; medians of {ROUNDS} rounds",
+                ("ratio", "of", "to", "milliseconds"),
+                [
+                    row(found, "read", "save", "reading it from the engine", "docker save"),
+                    row(found, "archive", "dive", "reading its archive", "dive"),
+                    row(found, "cached", "read", "the same answer again", "the first time"),
+                ],
+                right=("ratio",),
+            )
+        )
+    gigabyte = peak_memory(70_000, 14_336), peak_memory(10, 100_000_000)
+    print(f"A gigabyte in 70,000 files: at most {size(gigabyte[0])} of memory.")
+    print(f"A gigabyte in 10 files: at most {size(gigabyte[1])} of memory.")
+
+
+def row(found, one, other, what, to):
+    times = f"{1000 * found[one]:.0f} against {1000 * found[other]:.0f}"
+    return f"{found[one] / found[other]:.2f}", what, to, times
+
+
+if __name__ == "__main__":
+    main()
