@@ -165,6 +165,11 @@ def contents_of(name: str) -> list[Contents]:
     return _kept(found) or _read(found, name)[1]
 
 
+def digests_of(name: str) -> list[str]:
+    """The digests of the layers of the image ``name`` of the engine, lowest first."""
+    return _find(name).attrs["RootFS"]["Layers"]
+
+
 def _find(name: str) -> Any:
     try:
         return docker.client().images.get(name)

@@ -26,33 +26,38 @@ from .unwanted import Finding
 ROWS = 10
 
 
-def look(image: str) -> Look:
+def look(image: str, base: str = "") -> Look:
     """Look into ``image``: a name on the engine, or the file of an archive.
 
-    Raises WorkshopError when there is no such image, or when it can't be read.
+    The layers that come from ``base``, an image of the engine, are shown as one. Raises
+    WorkshopError when there is no such image, or when it can't be read.
     """
     if Path(image).is_file():
-        return Look(partial(layers.of_archive, Path(image)))
-    return Look(partial(layers.of_image, image))
+        return Look(partial(layers.of_archive, Path(image)), base)
+    return Look(partial(layers.of_image, image), base)
 
 
 class Look(Composed):
     """An image under the microscope. Shown as its layers, and what of them is superseded."""
 
-    def __init__(self, read: Callable[..., Image]) -> None:
+    def __init__(self, read: Callable[..., Image], base: str = "") -> None:
         self._read = read
         self.image = read()
+        self.base = base
+        below = layers.digests_of(base) if base else []
+        mine = [layer.digest for layer in self.image.layers]
+        self.base_layers = len(below) if mine[: len(below)] == below else 0
 
     def parts(self) -> Stack:
         image = self.image
         shown: list[Shown | str] = [
-            _layer_table(image),
+            self._layer_table(),
             "█ can be seen, ░ superseded. Files: + added, ~ changed, − removed.",
             f"{size(image.size)} in {_many(len(image.layers), 'layer')}. Superseded: "
             f"{size(image.superseded_bytes)}.",
         ]
         if image.superseded:
-            shown.append(self.superseded(rows=5))
+            shown.append(self.superseded())
         return Stack(shown)
 
     # What there is, as numbers
@@ -71,6 +76,11 @@ class Look(Composed):
     def layers(self) -> list[layers.Layer]:
         """The layers, lowest first."""
         return self.image.layers
+
+    @property
+    def superseded_paths(self) -> list[layers.Superseded]:
+        """Every path that some layer stores and the final file system does not show."""
+        return self.image.superseded
 
     @property
     def files(self) -> dict[str, File]:
@@ -139,40 +149,48 @@ class Look(Composed):
             readable(wanted),
             self.known_packages.owner(wanted),
             file.layer if file else None,
-            steps + [(n, "removed") for n in gone if n not in dict(steps)],
-            [instruction(layer.created_by) for layer in self.layers],
+            [
+                (self._number(n), self._told(n), did)
+                for n, did in sorted(steps + [(n, "removed") for n in gone if n not in dict(steps)])
+            ],
         )
 
-    def superseded(self, rows: int | None = ROWS) -> Table:
-        """Which bytes ship and can't be seen? By folder, the layer that stores and hides them.
+    def superseded(self, by: str = "layer", rows: int | None = ROWS) -> Table:
+        """Which bytes ship and can't be seen? The layers that store and that hide them.
 
-        ``image.superseded`` lists every path.
+        Added up for each pair of layers, or ``by`` "folder", or by "path".
         """
-        sums: dict[tuple[int, int, str], int] = defaultdict(int)
-        counts: Counter[tuple[int, int, str]] = Counter()
-        for path, lost, stored, hidden in self.image.superseded:
-            key = (stored, hidden, path.rpartition("/")[0])
-            sums[key] += lost
-            counts[key] += 1
-        body = [
-            (
-                readable(folder), size(lost), _count(counts[stored, hidden, folder]),
-                self._named(stored, 26), self._named(hidden, 26),
+        if by not in ("layer", "folder", "path"):
+            raise WorkshopError(
+                f"by={by!r} is no way to add up.", 'Use "layer", "folder" or "path".'
             )
-            for (stored, hidden, folder), lost in sorted(sums.items(), key=lambda i: (-i[1], i[0]))
-        ]  # fmt: skip
+        groups: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+        paths: Counter[tuple[str, str, str]] = Counter()
+        for path, lost, stored, hidden in self.image.superseded:
+            folder = path.rpartition("/")[0]
+            place = {"layer": "", "folder": folder, "path": path}[by]
+            key = (place, self._named(stored, 28), self._named(hidden, 28))
+            groups[key][folder if by == "layer" else place] += lost
+            paths[key] += 1
+        order = sorted(groups, key=lambda key: (-groups[key].total(), key))
         return Table(
             "Superseded: stored by one layer, hidden by another",
-            ("in folder", "bytes", "paths", "stored by", "hidden by"),
-            body,
+            ("mostly in" if by == "layer" else by, "bytes", "paths", "stored by", "hidden by"),
+            [
+                (
+                    readable(groups[key].most_common(1)[0][0]), size(groups[key].total()),
+                    f"{paths[key]:,}", *key[1:],
+                )
+                for key in order
+            ],
             right=("bytes", "paths"),
             least={"bytes": 9, "paths": 6},
             most=rows,
-        )
+        )  # fmt: skip
 
     def unwanted(self, rows: int | None = None) -> Unwanted:
         """Is anything in here that should not be? One line a kind; ``rows`` for each place."""
-        return Unwanted(unwanted.findings(self.image), rows)
+        return Unwanted(unwanted.findings(self.image), rows, self._number)
 
     def diff(self, other: Look, rows: int | None = ROWS) -> Difference:
         """What differs in ``other``? Files by content, packages, settings."""
@@ -180,17 +198,15 @@ class Look(Composed):
 
     def figure(self) -> Figure:
         """One picture of the whole image: its layers, and what of them is superseded."""
-        drawn = [
-            Row(
-                f"{number} {shorten(instruction(layer.created_by), 60)}",
-                layer.size - layer.superseded_bytes,
-                layer.superseded_bytes,
-            )
-            for number, layer in enumerate(self.layers)
-            if layer.size >= 1000
+        rows = [
+            Row(self._named(numbers[0]), stored - lost, lost)
+            for numbers in self._together()
+            for stored in [sum(self.layers[n].size for n in numbers)]
+            for lost in [sum(self.layers[n].superseded_bytes for n in numbers)]
         ]
+        drawn = [row for row in rows if row.visible + row.superseded >= 1000]
         title = f"{size(self.size)} in {_many(len(self.layers), 'layer')}"
-        if left := len(self.layers) - len(drawn):
+        if left := len(rows) - len(drawn):
             title += f" ({left} of less than 1 kB left out)"
         return Figure(f"{title}; {size(self.superseded_bytes)} superseded", drawn)
 
@@ -214,8 +230,53 @@ class Look(Composed):
             "superseded": [dict(s._asdict(), path=readable(s.path)) for s in image.superseded],
         }
 
+    def _together(self) -> list[list[int]]:
+        """The numbers of the layers, those of the base in one list."""
+        first = [list(range(self.base_layers))] if self.base_layers else []
+        return first + [[number] for number in range(self.base_layers, len(self.layers))]
+
+    def _number(self, number: int) -> str:
+        """A layer's number as it is shown: with a base, the first one above it is 1."""
+        if number < self.base_layers:
+            return "base"
+        return str(number - self.base_layers + 1 if self.base_layers else number)
+
+    def _told(self, number: int) -> str:
+        """What made a layer."""
+        if number < self.base_layers:
+            return self.base
+        return instruction(self.layers[number].created_by)
+
     def _named(self, number: int, width: int = 60) -> str:
-        return shorten(f"{number} {instruction(self.layers[number].created_by)}", width)
+        return shorten(f"{self._number(number)} {self._told(number)}", width)
+
+    def _layer_table(self) -> Table:
+        sums = []
+        for numbers in self._together():
+            found = [self.layers[number] for number in numbers]
+            stored, lost = sum(la.size for la in found), sum(la.superseded_bytes for la in found)
+            sums.append((numbers[0], stored, lost, found))
+        most = max((stored for _, stored, *_ in sums), default=0) or 1
+        body = [
+            (
+                self._number(number),
+                shorten(self._told(number), 40),
+                size(stored),
+                bar((stored - lost) / most, 12) + bar(lost / most, 12, "░"),
+                f"+{sum(la.added - la.removed for la in found[:-1]) + found[-1].added:,}",
+                f"~{found[-1].changed:,}",
+                f"−{found[-1].removed:,}",
+                size(lost),
+            )
+            for number, stored, lost, found in sums
+        ]
+        return Table(
+            f"Layers of {self.image.name}, lowest first",
+            ("#", "instruction", "size", "", "+", "~", "−", "superseded"),
+            body,
+            right=("#", "size", "+", "~", "−", "superseded"),
+            least={"#": 4, "size": 9, "": 12, "+": 6, "~": 4, "−": 6, "superseded": 10},
+        )
 
     def _sizes(self, title: str, items: list[tuple[str, int]], by: str, rows: int | None) -> Sizes:
         if by not in ("folder", "package"):
@@ -254,7 +315,7 @@ class Sizes(Composed):
 
     def parts(self) -> Table:
         body = [
-            (name, size(bytes_), bar(bytes_ / self.total if self.total else 0, 24), _count(files))
+            (name, size(bytes_), bar(bytes_ / self.total if self.total else 0, 24), f"{files:,}")
             for name in self._order()
             for bytes_, files in [self.items[name]]
         ]
@@ -270,18 +331,15 @@ class Sizes(Composed):
 
 @dataclass(repr=False)
 class Owner(Composed):
-    """Where a path comes from. ``layer`` is the number of the layer that has it, or None."""
+    """Where a path comes from. ``layer`` is the number of the layer that has it, or None.
+
+    ``steps`` are the layers that stored or removed it: number, instruction, what it did.
+    """
 
     path: str
     package: str
     layer: int | None
-    steps: list[tuple[int, str]]
-    told: list[str]
-
-    @property
-    def instruction(self) -> str:
-        """The instruction that put the file there; empty when the file can't be seen."""
-        return self.told[self.layer] if self.layer is not None else ""
+    steps: list[tuple[str, str, str]]
 
     def parts(self) -> Table:
         seen = "can be seen" if self.layer is not None else "can't be seen"
@@ -289,7 +347,7 @@ class Owner(Composed):
         return Table(
             f"{self.path} is {owner}, and {seen}",
             ("#", "instruction", "what it did"),
-            [(n, shorten(self.told[n], 60), did) for n, did in sorted(self.steps)],
+            [(number, shorten(told, 60), did) for number, told, did in self.steps],
             right=("#",),
         )
 
@@ -300,6 +358,7 @@ class Unwanted(Composed):
 
     findings: list[Finding]
     rows: int | None
+    number: Callable[[int], str]
 
     @property
     def kinds(self) -> list[str]:
@@ -312,9 +371,9 @@ class Unwanted(Composed):
 
     def parts(self) -> Table:
         if self.rows is not None:
-            body = [(f.kind, *_of_finding(f)) for f in self.findings]
+            body = [(f.kind, *self._row(f)) for f in self.findings]
         else:
-            body = [self._together(kind) for kind in self.kinds]
+            body = [self._whole(kind) for kind in self.kinds]
         return Table(
             "Should this be in here?",
             ("found", "where", "size", "files", "layer"),
@@ -324,7 +383,7 @@ class Unwanted(Composed):
             most=self.rows,
         )
 
-    def _together(self, kind: str) -> tuple[str, ...]:
+    def _whole(self, kind: str) -> tuple[str, ...]:
         found = self.of(kind)
         place = found[0].place + (" (superseded)" if found[0].hidden else "")
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
@@ -332,15 +391,14 @@ class Unwanted(Composed):
             kind, shorten(place, 44) + more,
             sum(f.files for f in found), sum(f.bytes for f in found), found[0].layer,
         )  # fmt: skip
-        return (kind, *_of_finding(whole))
+        return (kind, *self._row(whole))
 
-
-def _of_finding(finding: Finding) -> tuple[str, str, str, str]:
-    where = finding.place + (" (superseded)" if finding.hidden else "")
-    if not finding.files:
-        return where, "", "", ""
-    layer = "" if finding.layer is None else str(finding.layer)
-    return where, size(finding.bytes), _count(finding.files), layer
+    def _row(self, finding: Finding) -> tuple[str, str, str, str]:
+        where = finding.place + (" (superseded)" if finding.hidden else "")
+        if not finding.files:
+            return where, "", "", ""
+        layer = "" if finding.layer is None else self.number(finding.layer)
+        return where, size(finding.bytes), f"{finding.files:,}", layer
 
 
 # Two images
@@ -373,9 +431,9 @@ class Difference(Composed):
                 right=("from", "to", "difference"),
                 least={"from": 9, "to": 9, "difference": 10},
             ),
-            f"Files: {_count(len(self.added))} files added ({size(sum(self.added.values()))}), "
-            f"{_count(len(self.removed))} files removed ({size(sum(self.removed.values()))}), "
-            f"{_count(len(self.changed))} files changed.",
+            f"Files: {len(self.added):,} files added ({size(sum(self.added.values()))}), "
+            f"{len(self.removed):,} files removed ({size(sum(self.removed.values()))}), "
+            f"{len(self.changed):,} files changed.",
         ]
         order = sorted(
             self.packages,
@@ -510,31 +568,6 @@ def readable(path: str) -> str:
     )
 
 
-def _layer_table(image: Image) -> Table:
-    most = max((layer.size for layer in image.layers), default=0) or 1
-    body = [
-        (
-            number,
-            shorten(instruction(layer.created_by), 40),
-            size(layer.size),
-            bar((layer.size - layer.superseded_bytes) / most, 12)
-            + bar(layer.superseded_bytes / most, 12, "░"),
-            f"+{layer.added:,}",
-            f"~{layer.changed:,}",
-            f"−{layer.removed:,}",
-            size(layer.superseded_bytes),
-        )
-        for number, layer in enumerate(image.layers)
-    ]
-    return Table(
-        f"Layers of {image.name}, lowest first",
-        ("#", "instruction", "size", "", "+", "~", "−", "superseded"),
-        body,
-        right=("#", "size", "+", "~", "−", "superseded"),
-        least={"size": 9, "": 12, "+": 6, "~": 4, "−": 6, "superseded": 10},
-    )
-
-
 def _by_folder(items: list[tuple[str, int]]) -> dict[str, tuple[int, int]]:
     """Bytes and files of folders, as deep as it takes: no folder shown has most of the bytes."""
     sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
@@ -558,10 +591,6 @@ def _by_folder(items: list[tuple[str, int]]) -> dict[str, tuple[int, int]]:
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _count(number: int) -> str:
-    return f"{number:,}"
 
 
 def _signed(number: int) -> str:

@@ -337,8 +337,15 @@ class Workspace:
         )
 
     def look(self, image: str = "") -> Look:
-        """Look into the image, layer by layer; see look.Look for what you can ask it."""
-        return look(image or self.tag)
+        """Look into the image, layer by layer; see look.Look for what you can ask it.
+
+        The layers of the image that the last stage starts from are shown as one.
+        """
+        bases = {stage.name: stage.base for stage in dockerfile.stages(self.text)}
+        base = list(bases.values())[-1] if bases else ""
+        while base in bases:
+            base = bases[base]
+        return look(image or self.tag, base)
 
     def config(self, image: str = "") -> dict[str, Any]:
         """The image's settings, as `docker image inspect` shows them under Config."""

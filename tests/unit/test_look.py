@@ -142,6 +142,30 @@ def test_where_do_the_megabytes_go(image):
         image.folders("/nowhere")
 
 
+def test_the_layers_of_a_base_are_shown_as_one(tmp_path, make, monkeypatch):
+    digests = [layer.digest for layer in make(["a"], *LAYERS, history=HISTORY[:1] + HISTORY).layers]
+    monkeypatch.setattr("workshop.layers.digests_of", lambda name: digests[:2])
+    image = look(str(tmp_path / "image.tar"), base="the-base:1")
+    assert image.base_layers == 2
+    rows = [line.split()[:2] for line in image.text().splitlines()[3:6]]
+    assert rows == [["base", "the-base:1"], ["1", "COPY"], ["2", "RUN"]]
+    assert image.owner("/etc/passwd").steps[0][:2] == ("base", "the-base:1")
+    assert image.owner("/wheels/dj.whl").steps[0][0] == "1"
+    assert "1 COPY /app/wheels /wheels" in image.superseded().text()
+    assert len(image.figure().rows) == 2
+    monkeypatch.setattr("workshop.layers.digests_of", lambda name: ["sha256:another"])
+    assert look(str(tmp_path / "image.tar"), base="another").base_layers == 0
+
+
+@pytest.mark.parametrize(("by", "first"), [("layer", "/wheels"), ("path", "/wheels/dj.whl")])
+def test_superseded_bytes_are_added_up_by_what_is_asked(image, by, first):
+    table = image.superseded(by=by)
+    assert table.rows[0][0] == first
+    assert len(table.rows) == {"layer": 1, "path": 2}[by]
+    with pytest.raises(WorkshopError, match="by='size'"):
+        image.superseded(by="size")
+
+
 def test_answers_are_short_by_default_and_longer_on_request(image):
     assert len(image.packages(rows=2).text().splitlines()) == 6
     assert "more; rows=None shows all" in image.packages(rows=2).html()
@@ -160,11 +184,11 @@ def test_a_name_that_two_managers_use_is_told_apart(make):
 def test_who_owns_this_file(image):
     owner = image.owner("/lib/libpq.so")
     assert (owner.path, owner.package, owner.layer) == ("/usr/lib/libpq.so", "libpq5", 0)
-    assert "ADD file:abc in /" in owner.instruction
+    assert owner.steps == [("0", "ADD file:abc in /", "stored, 4.0 kB")]
     wheel = image.owner("wheels/dj.whl")
-    assert (wheel.layer, wheel.instruction) == (None, "")
+    assert wheel.layer is None
     assert "can't be seen" in wheel.text()
-    assert [did for *_, did in wheel.parts().rows] == ["stored, 2.5 kB", "removed"]
+    assert [did for *_, did in wheel.steps] == ["stored, 2.5 kB", "removed"]
     with pytest.raises(WorkshopError, match="No layer of image.tar stores /x/dj.whl") as caught:
         image.owner("/x/dj.whl")
     assert caught.value.fix == "Did you mean /wheels/dj.whl?"
