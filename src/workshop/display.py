@@ -21,9 +21,14 @@ def size(count: int) -> str:
     return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
-def bar(share: float, width: int, mark: str = "█") -> str:
-    """A bar of at most ``width`` characters for ``share``, from 0 to 1; a thin line for little."""
-    return mark * round(min(share, 1) * width) or ("▏" if share > 0 else "")
+def bar(share: float, width: int, lost: float = 0) -> str:
+    """A bar of at most ``width`` characters for ``share``, from 0 to 1; a thin line for little.
+
+    ``lost`` is the part of ``share`` that is drawn in another pattern.
+    """
+    whole = round(min(share, 1) * width)
+    light = min(whole, max(round(lost * width), 1)) if lost > share / 100 else 0
+    return "█" * (whole - light) + "░" * light or ("▏" if share > 0 else "")
 
 
 def shorten(text: str, width: int) -> str:

@@ -56,8 +56,7 @@ class Figure(Shown):
         most = max((row.visible + row.superseded for row in self.rows), default=1)
         lines = [
             f"{shorten(row.label, 38):38}  "
-            + bar(row.visible / most, TEXT_WIDTH)
-            + bar(row.superseded / most, TEXT_WIDTH, "░")
+            + bar((row.visible + row.superseded) / most, TEXT_WIDTH, row.superseded / most)
             + f"  {row.bytes}"
             for row in reversed(self.rows)
         ]

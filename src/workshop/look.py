@@ -262,7 +262,7 @@ class Look(Composed):
                 self._number(number),
                 shorten(self._told(number), 40),
                 size(stored),
-                bar((stored - lost) / most, 12) + bar(lost / most, 12, "░"),
+                bar(stored / most, 12, lost / most),
                 f"+{sum(la.added - la.removed for la in found[:-1]) + found[-1].added:,}",
                 f"~{found[-1].changed:,}",
                 f"−{found[-1].removed:,}",
