@@ -54,6 +54,8 @@ def lab(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-m", "workshop.cli", "lab", "--no-browser"],
             cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True,
+            # A shell that runs the tests in the background lets them inherit a deaf ear.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
     try:
         deadline = time.monotonic() + START_S
