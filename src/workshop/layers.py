@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import docker as api
+import requests
 
 from . import archive, docker
 from .archive import Contents, Entry
@@ -196,8 +197,14 @@ def _read(
 ) -> tuple[dict[str, Any], list[Contents]]:
     digests = found.attrs["RootFS"]["Layers"]
     known = {d: c for d in digests if (c := _load_layer(d))} if not fingerprint else {}
-    stream = archive.Stream(found.save(chunk_size=1 << 20))
-    read = archive.read(stream, name, known=known, fingerprint=fingerprint)
+    try:
+        stream = archive.Stream(found.save(chunk_size=1 << 20))
+        read = archive.read(stream, name, known=known, fingerprint=fingerprint)
+    except (api.errors.APIError, requests.RequestException) as error:
+        raise WorkshopError(
+            f"The engine broke off while it saved {name}: {error}.",
+            "Is it still there? `uv run workshop engine status` asks it. Then try again.",
+        ) from None
     for digest, contents in zip(read.diff_ids, read.layers, strict=True):
         if contents is not None:
             known[digest] = contents

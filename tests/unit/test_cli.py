@@ -1,15 +1,17 @@
 """The command line says what is wrong in one message, and exits with 1."""
 
+import json
 import os
 import subprocess
 import sys
 
+import archives
 import pytest
 
 from workshop import cli, docker, engine
 from workshop.paths import NOTEBOOKS
 
-COMMANDS = ("doctor", "engine", "images", "lab", "run", "build", "clean")
+COMMANDS = ("doctor", "engine", "images", "lab", "run", "build", "layers", "clean")
 NOWHERE = "unix:///no/such/docker.sock"
 
 
@@ -70,6 +72,28 @@ def test_without_an_engine_there_is_one_message_and_a_way_out(command, no_engine
         "The tutorial starts an engine of its own on Debian and Ubuntu only.\n"
         f"→ {docker.INSTALL_DOCKER}\n"
     )
+
+
+def test_layers_of_an_archive_need_no_engine(no_engine, tmp_path, capsys):
+    path = tmp_path / "image.tar"
+    path.write_bytes(archives.docker_form([archives.tar("a"), archives.tar(".wh.a")]))
+    assert cli.main(["layers", str(path)]) == 0
+    assert "RUN step 0" in capsys.readouterr().out
+    assert cli.main(["layers", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["image"] == "image.tar"
+    assert told["superseded"] == [{"path": "/a", "bytes": 0, "stored_by": 0, "hidden_by": 1}]
+
+
+def test_what_is_no_image_is_one_message(no_engine, tmp_path, capsys):
+    path = tmp_path / "notes.txt"
+    path.write_text("not an archive at all\n" * 100)
+    assert cli.main(["layers", str(path)]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(f"✘ {path} can't be read as an image: it is no tar archive.")
+    assert said.out == ""
+    assert cli.main(["layers", "some-image"]) == 1
+    assert "No Docker engine answers" in capsys.readouterr().err
 
 
 def test_a_dead_docker_host_is_named_and_no_other_engine_is_started(monkeypatch, capsys):

@@ -1,7 +1,10 @@
 """Layer on layer: what can be seen in the end, and who stores and hides the rest."""
 
+from types import SimpleNamespace
+
 import archives
 import pytest
+import requests
 from archives import FOLDER, LINK, SYMLINK, member, tar
 
 from workshop import archive, layers
@@ -172,3 +175,19 @@ def test_only_so_much_is_kept(tmp_path, monkeypatch):
     assert len(list(tmp_path.rglob("*.json"))) == 3
     layers.forget()
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_an_engine_that_breaks_off_is_one_message(tmp_path, monkeypatch):
+    def chunks():
+        yield bytes(100)
+        raise requests.exceptions.ChunkedEncodingError("connection broken")
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    found = SimpleNamespace(
+        id="sha256:i", attrs={"RootFS": {"Layers": ["sha256:l"]}}, save=lambda **_: chunks()
+    )
+    monkeypatch.setattr(layers, "_find", lambda name: found)
+    with pytest.raises(
+        WorkshopError, match="broke off while it saved the-image: conn"
+    ):
+        layers.of_image("the-image")
