@@ -203,19 +203,6 @@ class _Unpacked:
         return data
 
 
-class _Member(NamedTuple):
-    """A member of a tar; its bytes begin at ``data``."""
-
-    name: str
-    kind: str
-    size: int
-    mode: int
-    uid: int
-    gid: int
-    target: str
-    data: int
-
-
 def read(
     file: Readable,
     name: str,
@@ -253,8 +240,8 @@ def _read(
     documents: dict[str, bytes] = {}
     blobs: dict[str, Contents | Malformed | None] = {}
     links: dict[str, str] = {}
-    for member in _members(file, 0, end):
-        path = _inside(member.name)
+    for member, data in _members(file, 0, end):
+        path = _inside(member.path)
         if member.kind == "symlink":
             # Docker before Engine 25 stores a layer that occurs twice as a link.
             folder = path.rpartition("/")[0]
@@ -262,14 +249,14 @@ def _read(
         elif member.kind == "file" and _digest(path) in known:
             blobs[path] = None
         elif member.kind == "file":
-            file.seek(member.data)
+            file.seek(data)
             head = _exactly(file, min(member.size, BLOCK))
             is_tar = head[257:262] == b"ustar"
             if head[:1] in (b"{", b"[") and not is_tar and member.size <= MOST_AT_ONCE:
                 documents[path] = head + _exactly(file, member.size - len(head))
                 continue
             try:
-                blobs[path] = _layer(file, member, head, fingerprint)
+                blobs[path] = _layer(file, data, member.size, head, fingerprint)
             except Malformed as error:
                 # It matters only if the manifest calls this a layer.
                 blobs[path] = error
@@ -288,16 +275,18 @@ def _read(
     return Archive(config, layers)
 
 
-def _layer(file: Readable, blob: _Member, head: bytes, fingerprint: frozenset[str]) -> Contents:
+def _layer(
+    file: Readable, at: int, size: int, head: bytes, fingerprint: frozenset[str]
+) -> Contents:
     """A layer's tar, which may be packed; ``head`` was read of it."""
-    packed = _Blob(_Again(head, file), blob.size)
+    packed = _Blob(_Again(head, file), size)
     if head[:2] == b"\x1f\x8b":
         return _contents(_Unpacked(gzip.GzipFile(fileobj=packed)), 0, math.inf, fingerprint)  # type: ignore[arg-type]
     if head[:4] == b"\x28\xb5\x2f\xfd":
         unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
         reader = unpacker.stream_reader(packed, read_across_frames=True)  # type: ignore[arg-type]
         return _contents(_Unpacked(reader), 0, math.inf, fingerprint)
-    return _contents(file, blob.data, blob.data + blob.size, fingerprint, head)
+    return _contents(file, at, at + size, fingerprint, head)
 
 
 def _contents(
@@ -306,8 +295,8 @@ def _contents(
     """What the tar between ``at`` and ``end`` says."""
     found = Contents()
     add = found.entries.append
-    for member in _members(file, at, end, head):
-        path = _inside(member.name)
+    for member, data in _members(file, at, end, head):
+        path = _inside(member.path)
         folder, _, name = path.rpartition("/")
         if name.startswith(".wh."):
             if name == ".wh..wh..opq":
@@ -315,16 +304,14 @@ def _contents(
             elif not name.startswith(".wh..wh."):  # those are notes of an old storage driver
                 gone = name.removeprefix(".wh.")
                 if gone in ("", ".", ".."):
-                    raise Malformed(f"{member.name!r} removes nothing that can be there")
+                    raise Malformed(f"{member.path!r} removes nothing that can be there")
                 found.removed.append(f"{folder}/{gone}" if folder else gone)
             continue
         if not path:
             continue  # the root itself
-        _, kind, size, mode, uid, gid, target, data = member
+        _, kind, size, mode, uid, gid, target = member
         if kind == "hard link":
             target = _inside(target)
-        if kind != "file":
-            size = 0
         add(Entry(path, kind, size, mode, uid, gid, target))
         if size and size <= MOST_AT_ONCE and _KEPT.match(path):
             file.seek(data)
@@ -340,10 +327,11 @@ def _contents(
 # takes damaged headers for the end of the archive, and twice the time.
 
 
-def _members(file: Readable, at: int, end: float, head: bytes = b"") -> Iterator[_Member]:
+def _members(file: Readable, at: int, end: float, head: bytes = b"") -> Iterator[tuple[Entry, int]]:
     """The members of the tar that begins at ``at`` and does not go beyond ``end``.
 
-    ``head`` is its first block, if that was read already.
+    Each one with the place where its bytes begin; its path and target are as they stand
+    there. ``head`` is the first block, if that was read already.
     """
     start = at
     extra: dict[str, str] = {}
@@ -414,7 +402,8 @@ def _members(file: Readable, at: int, end: float, head: bytes = b"") -> Iterator
             size = 0
         if not 0 <= size <= min(MOST_IN_A_FILE, end - data):
             raise Malformed(f"{name!r} claims a size of {size:,} bytes, more than there can be")
-        yield _Member(name, word, size, mode & 0o7777, uid, gid, target, data)
+        stored = size if word == "file" else 0
+        yield Entry(name, word, stored, mode & 0o7777, uid, gid, target), data
         at = data + (size + BLOCK - 1) // BLOCK * BLOCK
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -369,9 +370,9 @@ def _load(path: Path) -> Any:
 
 
 def _store(path: Path, data: Any) -> None:
-    """Write all of it or nothing: another process may read at the same time."""
+    """Write all of it or nothing: others may read and write the same at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
+    new = path.with_suffix(f".{secrets.token_hex(4)}")
     new.write_text(json.dumps(data), encoding="utf-8")
     new.replace(path)
     with contextlib.suppress(OSError):  # another process cleans up too

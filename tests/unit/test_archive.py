@@ -133,7 +133,7 @@ def test_headers_are_read_as_the_standard_library_reads_them(items, form):
     with tarfile.open(fileobj=io.BytesIO(data)) as known:
         expected = [(m.name, m.size, m.uid, m.offset_data) for m in known]
     mine = archive._members(archive.Stream([data]), 0, len(data))
-    assert [(m.name, m.size, m.uid, m.data) for m in mine] == expected
+    assert [(m.path, m.size, m.uid, data) for m, data in mine] == expected
 
 
 @settings(max_examples=150, deadline=None, database=None)

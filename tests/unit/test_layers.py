@@ -187,7 +187,5 @@ def test_an_engine_that_breaks_off_is_one_message(tmp_path, monkeypatch):
         id="sha256:i", attrs={"RootFS": {"Layers": ["sha256:l"]}}, save=lambda **_: chunks()
     )
     monkeypatch.setattr(layers, "_find", lambda name: found)
-    with pytest.raises(
-        WorkshopError, match="broke off while it saved the-image: conn"
-    ):
+    with pytest.raises(WorkshopError, match="broke off while it saved the-image: conn"):
         layers.of_image("the-image")
