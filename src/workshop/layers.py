@@ -77,11 +77,15 @@ class File(NamedTuple):
 
 @dataclass
 class Image:
-    """An image, layer by layer. Made by ``of_image`` or ``of_archive``."""
+    """An image, layer by layer. Made by ``of_image`` or ``of_archive``.
+
+    ``id`` is the engine's, empty for an archive.
+    """
 
     name: str
     config: dict[str, Any]
     contents: list[Contents]
+    id: str = ""
     layers: list[Layer] = field(init=False)
     files: dict[str, File] = field(init=False)
     folders: dict[str, Entry] = field(init=False)
@@ -155,7 +159,7 @@ def of_image(name: str, fingerprint: Collection[str] = ()) -> Image:
     contents = _kept(found)
     if fingerprint or config is None or contents is None:
         config, contents = _read(found, name, fingerprint)
-    return Image(name, config, contents)
+    return Image(name, config, contents, found.id)
 
 
 def contents_of(name: str) -> list[Contents]:

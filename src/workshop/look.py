@@ -33,16 +33,18 @@ def look(image: str, base: str = "") -> Look:
     WorkshopError when there is no such image, or when it can't be read.
     """
     if Path(image).is_file():
-        return Look(partial(layers.of_archive, Path(image)), base)
-    return Look(partial(layers.of_image, image), base)
+        return Look(layers.of_archive(Path(image)), partial(layers.of_archive, Path(image)), base)
+    found = layers.of_image(image)
+    # Once more means the same image, also when its name was given to a newer one.
+    return Look(found, partial(layers.of_image, found.id), base)
 
 
 class Look(Composed):
     """An image under the microscope. Shown as its layers, and what of them is superseded."""
 
-    def __init__(self, read: Callable[..., Image], base: str = "") -> None:
-        self._read = read
-        self.image = read()
+    def __init__(self, image: Image, read_again: Callable[..., Image], base: str = "") -> None:
+        self.image = image
+        self._read_again = read_again
         self.base = base
         below = layers.digests_of(base) if base else []
         mine = [layer.digest for layer in self.image.layers]
@@ -212,7 +214,7 @@ class Look(Composed):
 
     def fingerprints(self, paths: Collection[str]) -> dict[str, str]:
         """The SHA-256 of files of the final file system. Reads the image once more."""
-        again = self._read(fingerprint={self.files[path].first.path for path in paths})
+        again = self._read_again(fingerprint={self.files[path].first.path for path in paths})
         return {
             path: again.contents[file.layer].fingerprints.get(file.first.path, "")
             for path in paths
