@@ -121,7 +121,7 @@ def _build(options: argparse.Namespace) -> None:
         raise WorkshopError(f"There is no file {options.file}.", "Name a Dockerfile with -f.")
     prepare()
     space = Workspace("command-line")
-    shutil.copy2(options.file, space.path / "Dockerfile")
+    space.use(options.file)
     built = space.build(target=options.target)
     if options.tag:
         docker.client().images.get(built.tag).tag(options.tag)

@@ -14,6 +14,8 @@ from .errors import WorkshopError
 _FROM = re.compile(
     r"FROM\s+(?:--\S+\s+)*(?P<base>\S+)(?:\s+AS\s+(?P<name>\S+))?\s*$", re.IGNORECASE
 )
+_ARG = re.compile(r"ARG\s+(?P<name>\w+)=(?P<default>\S*)\s*$", re.IGNORECASE)
+_REFERENCE = re.compile(r"\$\{?(\w+)\}?")
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,16 @@ def stage_of(instruction: str) -> Stage | None:
 
 
 def stages(text: str) -> list[Stage]:
-    """The stages of a Dockerfile, in order."""
-    return [stage for i in instructions(text) if (stage := stage_of(i))]
+    """The stages of a Dockerfile, in order; build arguments in FROM have their defaults."""
+    defaults: dict[str, str] = {}
+    found = []
+    for instruction in instructions(text):
+        if stage := stage_of(instruction):
+            base = _REFERENCE.sub(lambda match: defaults.get(match[1], match[0]), stage.base)
+            found.append(Stage(stage.name, base))
+        elif (match := _ARG.match(instruction)) and not found:
+            defaults[match["name"]] = match["default"]
+    return found
 
 
 def upto_stage(text: str, name: str) -> list[str]:

@@ -11,6 +11,7 @@ NOTEBOOKS = ROOT / "notebooks"
 SAMPLE_PROJECT = ROOT / "sample_project"
 DOCKERFILE = ROOT / "Dockerfile"
 ENTRYPOINT = ROOT / "entrypoint.sh"
+VARIANTS = ROOT / "variants"
 WORKSPACES = ROOT / ".workspaces"
 SITE = ROOT / "_site"
 

@@ -207,6 +207,16 @@ class Workspace:
             _changed_settings(before["Config"], now["Config"]),
         )
 
+    def use(self, path: Path) -> None:
+        """Make ``path`` the Dockerfile, whole, with what belongs beside it.
+
+        That is what lies in the folder of its name: production/ of production.Dockerfile.
+        """
+        shutil.copy2(path, self.path / "Dockerfile")
+        beside = path.with_suffix("")
+        if path.suffix and beside.is_dir():
+            shutil.copytree(beside, self.path, dirs_exist_ok=True)
+
     # Building
 
     def build(

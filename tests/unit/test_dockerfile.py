@@ -108,3 +108,13 @@ def test_an_unknown_stage_is_an_error_that_lists_the_stages():
 def test_a_dockerfile_without_named_stages_says_so():
     with pytest.raises(WorkshopError, match="none with a name"):
         dockerfile.upto_stage("FROM a\n", "builder")
+
+
+def test_a_build_argument_in_from_has_its_default():
+    text = "ARG BASE=python:3.13-slim\nFROM ${BASE} AS one\nFROM $BASE AS two\nFROM ${OTHER}\n"
+    assert [s.base for s in dockerfile.stages(text)] == ["python:3.13-slim"] * 2 + ["${OTHER}"]
+
+
+def test_an_argument_inside_a_stage_is_none_of_froms():
+    text = "FROM a AS one\nARG BASE=b\nFROM ${BASE} AS two\n"
+    assert [s.base for s in dockerfile.stages(text)] == ["a", "${BASE}"]
