@@ -1,0 +1,422 @@
+"""The production image, property by property. The numbers are those of the table in README.md."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from workshop import containers, docker
+from workshop.build import BuildFailed
+from workshop.paths import VARIANTS
+from workshop.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("left_clean")
+
+SECRET = "a-key-for-tests-only"
+ENV = {"SECRET_KEY": SECRET, "DATABASE_URL": "sqlite:////tmp/db.sqlite3"}
+HARDENED = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+
+# The project's own wsgi.py, and a page that takes as long as it is told to.
+SLOW_WSGI = """
+import os, time
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
+from django.core.wsgi import get_wsgi_application
+django = get_wsgi_application()
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(float(environ["QUERY_STRING"]))
+        environ["PATH_INFO"] = "/healthz"
+    return django(environ, start_response)
+"""
+
+
+@pytest.fixture(scope="module")
+def production(left_clean):
+    """variants/production.Dockerfile with its two files, built as a reader would."""
+    made = Workspace("test-production")
+    made.use(VARIANTS / "production.Dockerfile")
+    made.write(".env", f"SECRET_KEY={SECRET}\n")
+    made.build()
+    return made
+
+
+@pytest.fixture(scope="module")
+def image(production):
+    return production.look()
+
+
+@pytest.fixture
+def start(production):
+    """Start a container of the image; it is gone after the test."""
+    started = []
+
+    def run(*command, env=(), **settings):
+        made = containers.start(production.tag, command, env={**ENV, **dict(env)}, **settings)
+        started.append(made)
+        return made
+
+    yield run
+    for container in started:
+        container.remove()
+
+
+def python(production, code, **settings):
+    return production.run("python", "-c", code, env=ENV, **settings)
+
+
+# 1, 2: commands
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [(["true"], 0), (["false"], 1), (["sh", "-c", "exit 7"], 7)]
+)
+def test_01_it_runs_any_command_and_passes_its_exit_status_on(production, command, status):
+    assert production.run(*command).status == status
+
+
+def test_01_management_commands_run(production):
+    done = production.run("python", "manage.py", "check", env=ENV)
+    assert (done.status, "no issues" in done.stdout) == (0, True)
+
+
+def test_02_an_unknown_command_fails_and_says_what_is_known(production):
+    done = production.run("worker-of-sorts")
+    assert done.status == 127
+    assert "worker-of-sorts" in done.stderr
+    assert "server" in done.stderr
+    assert done.stdout == ""
+
+
+# 3: stopping
+
+
+@pytest.fixture
+def slow(start, tmp_path):
+    """A server with a slow page, on its container's own address."""
+    file = tmp_path / "wsgi.py"
+    file.write_text(SLOW_WSGI)
+    tmp_path.chmod(0o755)
+
+    def run(**env):
+        container = start(env=env, port=8000, options=["--volume", f"{file}:/app/app/wsgi.py:ro"])
+        networks = container._container().attrs["NetworkSettings"]["Networks"]
+        return container, next(iter(networks.values()))["IPAddress"]
+
+    return run
+
+
+class Client(threading.Thread):
+    """Sends one request after the other until nobody accepts a connection any more."""
+
+    def __init__(self, host, path, times=1_000_000):
+        super().__init__(daemon=True)
+        self.host, self.path, self.times = host, path, times
+        self.answered, self.lost = 0, []
+
+    def run(self):
+        for _ in range(self.times):
+            try:
+                connection = socket.create_connection((self.host, 8000), timeout=15)
+            except OSError:
+                return
+            with connection:
+                try:
+                    connection.sendall(
+                        b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                        % self.path
+                    )
+                    answer = b""
+                    while data := connection.recv(65536):
+                        answer += data
+                except OSError as error:
+                    self.lost.append(repr(error))
+                    continue
+            if answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"}"):
+                self.answered += 1
+            else:
+                self.lost.append(answer[:60])
+
+
+def test_03_a_request_that_runs_is_answered_before_it_stops(slow):
+    container, host = slow()
+    client = Client(host, b"/slow?3", times=1)
+    client.start()
+    time.sleep(1)
+    ended = container.stop(timeout=10)
+    client.join(20)
+    assert (client.answered, client.lost, ended.status) == (1, [], 0)
+    assert ended.seconds < 10
+
+
+def test_03_a_request_that_waits_for_a_thread_is_answered_too(slow):
+    container, host = slow(WEB_CONCURRENCY="1", WEB_THREADS="1")
+    clients = [Client(host, b"/slow?2", times=1) for _ in range(3)]
+    for client in clients:
+        client.start()
+    time.sleep(1)
+    ended = container.stop(timeout=10)
+    for client in clients:
+        client.join(20)
+    assert [(client.answered, client.lost) for client in clients] == [(1, [])] * 3
+    assert ended.status == 0
+
+
+def test_03_no_request_that_was_accepted_is_lost(slow):
+    """Eight clients, one request after the other, while the container is told to stop."""
+    container, host = slow(WEB_CONCURRENCY="2")
+    clients = [Client(host, b"/slow?0.01") for _ in range(8)]
+    for client in clients:
+        client.start()
+    time.sleep(2)
+    ended = container.stop(timeout=10)
+    for client in clients:
+        client.join(20)
+    assert sum(client.answered for client in clients) > 100
+    assert [lost for client in clients for lost in client.lost] == []
+    assert ended.status == 0
+
+
+# 4, 5, 6: what the process may do
+
+
+def test_04_the_user_is_a_number(production):
+    assert production.config()["User"] == "10001:10001"
+    assert production.sh("id -u; id -g").lines == ["10001", "10001"]
+
+
+def test_05_the_code_is_not_writable_by_the_process(production, image):
+    found = image.unwanted().of("writable files")
+    assert found == []
+    tried = production.sh(
+        "find / -xdev -writable -not -type l -not -path '/proc/*' -not -path '/dev/*' 2>/dev/null"
+    )
+    assert set(tried.lines) - {"/tmp", "/var/tmp", "/run/lock"} == {"/app/media", "/app/data"}
+
+
+def test_06_it_is_healthy_without_rights_on_a_read_only_file_system(start):
+    container = start(options=HARDENED, ready="Booting worker")
+    container.wait_until("/app/entrypoint.sh", "live")
+    assert container.exec("/app/entrypoint.sh", "ready").status == 0
+    assert "ERROR" not in container.logs()
+    assert "Control socket" not in container.logs()
+
+
+# 7, 8, 11: what is in it
+
+
+def test_07_it_holds_nothing_for_compiling_and_no_caches(image):
+    found = image.unwanted()
+    own = [f for f in found.findings if f.layer is None or f.layer >= image.base_layers]
+    assert [
+        f for f in own if f.kind in ("compilers", "headers", "static libraries", "caches")
+    ] == []
+    packages = image.packages().bytes
+    assert "libpq5" in packages
+    assert not {"libpq-dev", "gcc", "uv"} & packages.keys()
+
+
+def test_08_the_dev_group_is_absent(production, image):
+    packages = image.packages().bytes
+    assert "django" in packages
+    assert not {"ruff", "django-debug-toolbar"} & packages.keys()
+
+
+def test_11_it_holds_no_secret_and_no_junk(production, image):
+    told = docker.client().images.get(production.tag)
+    assert SECRET not in json.dumps([told.history(), told.attrs])
+    assert [f for f in image.unwanted().findings if "secret" in f.kind or f.kind == ".git"] == []
+    stored = [entry.path for number, entry in image.image.stored() if number >= image.base_layers]
+    junk = re.compile(
+        r"\.po$|\.pyx$|psycopg_c/.*\.[ch]$|(^|/)(\.git|\.env|\.venv)(/|$)|site-packages/.*/tests/"
+    )
+    assert [path for path in stored if junk.search(path)] == []
+
+
+# 9: exactly the lock file
+
+
+def test_09_a_stale_lock_fails_the_build(production):
+    before = production.read("pyproject.toml")
+    production.write(
+        "pyproject.toml", before.replace('"whitenoise",', '"whitenoise",\n    "humanize",')
+    )
+    try:
+        with pytest.raises(BuildFailed) as failed:
+            production.build(target="builder", name="stale")
+    finally:
+        production.write("pyproject.toml", before)
+    assert "uv sync --locked" in failed.value.step
+    assert "needs to be updated" in str(failed.value)
+
+
+def test_09_a_tampered_archive_fails_the_build(production):
+    before = production.read("uv.lock")
+    part = before.split('name = "asgiref"')[1].split("[[package]]")[0]
+    wheel = re.search(r'\.whl", hash = "sha256:(\w+)"', part)[1]
+    production.write("uv.lock", before.replace(wheel, "0" * 64))
+    try:
+        with pytest.raises(BuildFailed) as failed:
+            production.build(target="builder", name="tampered")
+    finally:
+        production.write("uv.lock", before)
+    assert "hash" in str(failed.value).lower()
+
+
+# 10: health
+
+
+def test_10_it_reports_itself_healthy_with_hosts_of_its_own(start):
+    container = start(env={"ALLOWED_HOSTS": "books.example.com,.example.org"}, port=8000)
+    deadline = time.monotonic() + 30
+    while (state := container._container().attrs["State"]["Health"])["Status"] == "starting":
+        assert time.monotonic() < deadline, state
+        time.sleep(0.2)
+    assert state["Status"] == "healthy", state
+
+
+def test_10_alive_is_not_ready(start):
+    """Without its database it answers, and says that it can't work."""
+    container = start(env={"DATABASE_URL": "postgres://a:b@127.0.0.1:1/none"}, port=8000)
+    assert container.exec("/app/entrypoint.sh", "live").status == 0
+    ready = container.exec("/app/entrypoint.sh", "ready")
+    assert (ready.status, "503" in ready.stdout) == (1, True)
+
+
+def test_10_where_nothing_answers_it_is_not_alive(production):
+    done = production.run("live", env=ENV)
+    assert done.status == 1
+    assert "no answer" in done.stderr
+
+
+# 12, 13, 14: fast and small
+
+
+def test_12_an_edited_line_runs_few_and_cheap_steps(production):
+    with production.edited("reading/views.py"):
+        built = production.build(name="edited")
+    assert len(built.ran) <= 3
+    assert not [step for step in built.ran if "uv sync" in step or "apt-get" in step]
+
+
+def test_13_what_a_server_imports_is_compiled(production, image):
+    """And of the standard library not much more."""
+    code = (
+        "import os, sys; sys.argv = ['gunicorn']; import app.wsgi, gunicorn.app.wsgiapp\n"
+        "import gunicorn.workers.gthread\n"
+        "specs = [m.__spec__ for m in list(sys.modules.values()) if getattr(m, '__spec__', None)]\n"
+        "print([s.origin for s in specs if s.cached and not os.path.exists(s.cached)])"
+    )
+    assert python(production, code).stdout.strip() == "[]"
+    pyc = {p: f.bytes for p, f in image.files.items() if p.endswith(".pyc")}
+    library = [n for p, n in pyc.items() if p.startswith("usr/local/lib/")]
+    assert 1e6 < sum(library) < 5e6
+    assert [p for p in image.files if p.startswith("app/") and p.endswith(".pyc")]
+
+
+def test_14_next_to_nothing_of_its_own_is_superseded(image):
+    own = [s.bytes for s in image.superseded_paths if s.stored_by >= image.base_layers]
+    assert sum(own) < 100_000
+
+
+# 15: gunicorn
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "expected"),
+    [
+        (["--cpus=1"], {}, (1, 8)),
+        (["--cpus=2"], {}, (2, 8)),
+        (["--cpus=0.5"], {}, (1, 8)),
+        ([], {"WEB_CONCURRENCY": "3", "WEB_THREADS": "5"}, (3, 5)),
+    ],
+)
+def test_15_workers_fit_the_machine(production, options, env, expected):
+    code = "import runpy; s = runpy.run_path('gunicorn.conf.py'); print(s['workers'], s['threads'])"
+    done = production.run("python", "-c", code, options=options, env=env)
+    assert tuple(map(int, done.stdout.split())) == expected
+
+
+def test_15_gunicorn_takes_every_setting(production):
+    done = production.run("gunicorn", "--check-config", env=ENV)
+    assert (done.status, done.stderr) == (0, "")
+    code = "import runpy; s = runpy.run_path('gunicorn.conf.py'); print(s['graceful_timeout'])"
+    assert float(production.run("python", "-c", code).stdout) < 10
+
+
+# 16, 17: reproducible, described
+
+
+def test_16_two_builds_give_the_same_files(production, image):
+    built = production.build("--no-cache", name="again")
+    found = image.diff(production.look(built.tag))
+    assert (found.added, found.removed, found.changed) == ({}, {}, {})
+
+
+def test_16_one_argument_sets_the_base(production):
+    asked = docker.client().images.get("python:3.13-slim")
+    asked.tag("workshop-base-by-another-name", "1")
+    try:
+        built = production.build(
+            "--build-arg", "PYTHON_IMAGE=workshop-base-by-another-name:1", name="pinned"
+        )
+    finally:
+        docker.client().api.remove_image("workshop-base-by-another-name:1")
+    assert "FROM workshop-base-by-another-name:1" in [step.instruction for step in built.steps]
+
+
+def test_17_it_is_described(production):
+    built = production.build(
+        "--build-arg", "VERSION=1.2.3", "--build-arg", "REVISION=abc", name="told"
+    )
+    labels = production.config(built.tag)["Labels"]
+    assert labels["org.opencontainers.image.version"] == "1.2.3"
+    assert labels["org.opencontainers.image.revision"] == "abc"
+    assert labels["org.opencontainers.image.title"]
+
+
+def test_container_structure_test_agrees(production):
+    program = Path(sys.executable).with_name("container-structure-test")
+    spec = Path(__file__).with_name("production.structure.yaml")
+    done = subprocess.run(
+        [program, "test", "--image", f"{production.tag}:latest", "--config", spec],
+        env=docker.environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Failures:    0" in done.stdout
+
+
+# Nothing is taken away
+
+
+def test_translations_still_work(production):
+    code = (
+        "from django.conf import settings; settings.configure(USE_I18N=True, LANGUAGE_CODE='de',"
+        " INSTALLED_APPS=['django.contrib.' + n for n in ('admin', 'auth', 'contenttypes')]);"
+        "import django; django.setup();"
+        "from django.utils.translation import gettext; print(gettext('January'), gettext('Log in'))"
+    )
+    assert python(production, code).stdout.strip() == "Januar Anmelden"
+
+
+def test_the_admin_still_looks_right(start):
+    container = start(port=8000)
+    page = container.get("/admin/login/").text
+    sheets = re.findall(r'<link[^>]*href="([^"]+\.css)"', page)
+    assert len(sheets) >= 3
+    for sheet in [*sheets, *re.findall(r'<script[^>]*src="([^"]+\.js)"', page)]:
+        assert container.get(sheet).status_code == 200, sheet
+
+
+def test_psycopg_still_loads_its_c_implementation(production):
+    assert python(production, "import psycopg; print(psycopg.pq.__impl__)").stdout == "c\n"
+
+
+def test_the_projects_own_tests_pass(production):
+    done = production.run("python", "manage.py", "test", "--verbosity", "0")
+    assert done.status == 0, done
