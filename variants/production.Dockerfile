@@ -54,9 +54,10 @@ import django.contrib.admin, django.core.management.commands.check, django.core.
 django.db.backends.postgresql.base, gunicorn.app.wsgiapp, gunicorn.workers.gthread"
 
 # Root prepares the code and owns it, so the process can't rewrite it. It writes to two folders.
+# Bytecode comes first: what collectstatic imports would be saved with times in it.
 COPY . .
-RUN python manage.py collectstatic --noinput --verbosity 0 \
-    && python -m compileall -q --invalidation-mode checked-hash . \
+RUN python -m compileall -q --invalidation-mode checked-hash . \
+    && python manage.py collectstatic --noinput --verbosity 0 \
     && install -d -o app -g app data media
 
 # What changes with every build comes last.
