@@ -12,6 +12,8 @@ RUN apt-get update \
 # The resolver that you tested, not the newest of the day.
 RUN pip install --no-cache-dir uv==0.13.9
 
+WORKDIR /app
+
 # Copies, because links into a cache would lead nowhere in the final image.
 # Bytecode that ignores times, and no debug notes with paths: every build gives the same files.
 ENV UV_LINK_MODE=copy \
@@ -22,13 +24,13 @@ ENV UV_LINK_MODE=copy \
 
 # The cache outlives the step: an added package does not compile psycopg again.
 # --locked fails when uv.lock is stale, and every archive is verified by its hash.
-# Sources of translations and of compiled modules are of no use at run time.
-WORKDIR /app
+# Sources of translations and of compiled modules, and what debuggers read, serve no process.
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     --mount=type=bind,source=uv.lock,target=uv.lock \
     uv sync --locked --no-dev --no-install-project --compile-bytecode \
-    && find /opt/venv \( -name '*.po' -o -path '*/psycopg_c/*.[ch]' -o -name .lock \) -delete
+    && find /opt/venv \( -name '*.po' -o -path '*/psycopg_c/*.[ch]' -o -name .lock \) -delete \
+    && find /opt/venv -name '*.so*' -exec strip --strip-debug {} +
 
 FROM ${PYTHON_IMAGE} AS final
 

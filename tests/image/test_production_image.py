@@ -424,3 +424,19 @@ def test_psycopg_still_loads_its_c_implementation(production):
 def test_the_projects_own_tests_pass(production):
     done = production.run("python", "manage.py", "test", "--verbosity", "0")
     assert done.status == 0, done
+
+
+def test_pillow_still_reads_and_writes_every_format(production):
+    code = (
+        "import io; from PIL import Image, ImageDraw, ImageFont, features\n"
+        "picture = Image.new('RGB', (64, 64), 'white')\n"
+        "ImageDraw.Draw(picture).text((1, 1), 'Django', font=ImageFont.load_default(16), fill=0)\n"
+        "assert len(picture.getcolors()) > 2, 'freetype drew nothing'\n"
+        "for kind in ('PNG', 'JPEG', 'WEBP', 'AVIF', 'JPEG2000', 'TIFF'):\n"
+        "    more = {'compression': 'tiff_lzw'} if kind == 'TIFF' else {}\n"
+        "    file = io.BytesIO(); picture.save(file, kind, **more); file.seek(0)\n"
+        "    Image.open(file).load(); print(kind)\n"
+        "print(all(features.check(name) for name in ('littlecms2', 'libjpeg_turbo', 'zlib')))"
+    )
+    done = python(production, code)
+    assert done.lines == ["PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "True"], done.stderr
