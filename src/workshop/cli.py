@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument("image", help="a name on the engine, or the file of an archive")
     made.add_argument("--json", action="store_true", help="print the answer as JSON")
+    made = command("bench", _bench, "Measure the Dockerfiles side by side: half an hour or more.")
+    made.add_argument("--rounds", type=int, default=3, help="default: 3")
+    made.add_argument("--json", action="store_true", help="print the answer as JSON")
     made = command("clean", _clean, "Remove what the tutorial made, and nothing else.")
     made.add_argument("--all", action="store_true", help="with base images and embedded engine")
     return parser
@@ -131,6 +134,14 @@ def _build(options: argparse.Namespace) -> None:
 
 def _layers(options: argparse.Namespace) -> None:
     found = look(options.image)
+    print(json.dumps(found.as_json(), indent=2) if options.json else found)
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from . import bench
+
+    prepare()
+    found = bench.run(options.rounds)
     print(json.dumps(found.as_json(), indent=2) if options.json else found)
 
 

@@ -211,13 +211,14 @@ def start(
     port: int | None = None,
     name: str = "",
     ready: str = "",
+    wait: bool = True,
 ) -> Container:
     """Start a container in the background and wait until it is ready.
 
     With ``port`` it is published on 127.0.0.1, and ready means that it answers HTTP at
-    all; with ``ready`` that this text is in its logs; else that it runs. ``name`` makes
-    the container's name: starting it again replaces the one of that name. Raises
-    WorkshopError with its logs when it ends before it is ready.
+    all; with ``ready`` that this text is in its logs; else, or without ``wait``, that it
+    runs. ``name`` makes the container's name: starting it again replaces the one of that
+    name. Raises WorkshopError with its logs when it ends before it is ready.
     """
     publish = ["--publish", f"127.0.0.1::{port}"] if port else []
     full_name = f"{session.prefix()}-{name}" if name else _new_name()
@@ -235,7 +236,7 @@ def start(
         _running[full_name] = container
         if port and not mapped:
             _raise_ended(container)
-        if port:
+        if port and wait:
             _wait(lambda: _answers(container), container, "answered", READY_S)
         if ready:
             container.wait_for(ready)

@@ -11,7 +11,7 @@ import pytest
 from workshop import cli, docker, engine
 from workshop.paths import NOTEBOOKS
 
-COMMANDS = ("doctor", "engine", "images", "lab", "run", "build", "layers", "clean")
+COMMANDS = ("doctor", "engine", "images", "lab", "run", "build", "layers", "bench", "clean")
 NOWHERE = "unix:///no/such/docker.sock"
 
 
