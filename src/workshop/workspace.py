@@ -68,11 +68,29 @@ class StepResult(Composed):
         return Stack([self.build, self.added])
 
 
+@dataclass(repr=False)
+class Change(Composed):
+    """The answer of a ``%%dockerfile`` cell that replaces steps: the difference and the build.
+
+    ``bytes_before`` and ``bytes`` are those of the whole image.
+    """
+
+    diff: Diff
+    build: builder.Build
+    bytes_before: int
+    bytes: int
+
+    def parts(self) -> Stack:
+        change = f"The image has {size(self.bytes)}; before, it had {size(self.bytes_before)}."
+        return Stack([self.diff, self.build, change])
+
+
 class Workspace:
     """One chapter's build context, its Dockerfile and the images made from it.
 
     ``plan`` names the steps that the chapter's notebook adds, in order; ``given`` are
-    the steps that the chapter starts from.
+    the steps that the chapter starts from. ``tag`` is the image of the Dockerfile so far,
+    ``before`` the one from before the newest change.
     """
 
     def __init__(self, chapter: str, given: Sequence[str] = (), plan: Sequence[str] = ()) -> None:
@@ -83,6 +101,8 @@ class Workspace:
         self.given = list(given)
         self.written: dict[str, str] = {}
         self.results: dict[str, StepResult] = {}
+        self.before = f"{self.tag}:before"
+        self._undone: dict[str, list[str]] = {}
         self._position = ""
         self._known: dict[str, dict[str, Any]] = {}
         self._remove_leftovers()
@@ -153,6 +173,48 @@ class Workspace:
         self.results[name] = StepResult(name, built, added)
         return self.results[name]
 
+    def replace(self, name: str, text: str, first: str, last: str = "") -> Change:
+        """Put ``text`` in place of the steps from ``first`` to ``last``, and build.
+
+        Each of the two is a part of one step; without ``last`` only ``first`` is replaced.
+        ``text`` may hold several steps. Made once more, the change ``name`` starts from
+        the Dockerfile that it found the first time, so later changes are undone. After a
+        failed build everything is as it was before.
+        """
+        now = self._steps()
+        steps = self._undone.get(name, now)
+        start, end = (self._position_of(part, steps) for part in (first, last or first))
+        if start > end:
+            raise WorkshopError(f"{last!r} comes before {first!r}.", "Name them the other way.")
+        changed = [*steps[:start], *dockerfile.steps(text), *steps[end + 1 :]]
+        before, after = dockerfile.join(steps), dockerfile.join(changed)
+        self._save(steps)
+        try:
+            self.build()
+            replaced = _described(self.before)["Id"]
+            docker.client().images.get(self.tag).tag(self.before)
+            if replaced and replaced != _described(self.before)["Id"]:
+                _forget_image(replaced)
+            self._save(changed)
+            built = self.build()
+        except BaseException:
+            self._save(now)
+            raise
+        self._undone[name], self.given = steps, changed
+        self.written, self._position = {}, ""
+        return Change(
+            _difference("Dockerfile", before, after), built, self.size(self.before), self.size()
+        )
+
+    def _position_of(self, part: str, steps: list[str]) -> int:
+        found = [number for number, step in enumerate(steps) if part in step]
+        if len(found) != 1:
+            raise WorkshopError(
+                f"{len(found) or 'No'} steps of the Dockerfile hold {part!r}.",
+                "Run the cells above first." if not found else "Name more of the one you mean.",
+            )
+        return found[0]
+
     def _refuse_a_gap(self, name: str) -> None:
         earlier = self.plan[: self.plan.index(name)] if name in self.plan else []
         missing = next((step for step in earlier if step not in self.written), None)
@@ -213,6 +275,7 @@ class Workspace:
         That is what lies in the folder of its name: production/ of production.Dockerfile.
         """
         shutil.copy2(path, self.path / "Dockerfile")
+        self.given, self.written, self._position = dockerfile.steps(self.text), {}, ""
         beside = path.with_suffix("")
         if path.suffix and beside.is_dir():
             shutil.copytree(beside, self.path, dirs_exist_ok=True)
@@ -267,8 +330,7 @@ class Workspace:
             raise WorkshopError(f"{path} holds {old!r} {before.count(old)} times, not once.")
         after = before.replace(old, new)
         self.write(path, after)
-        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
-        return Diff(f"{path}, edited", list(lines)[3:])
+        return _difference(path, before, after)
 
     @contextlib.contextmanager
     def edited(self, path: str) -> Iterator[None]:
@@ -368,6 +430,12 @@ class Diff(Listing):
 
     def _numbered(self) -> list[str]:
         return list(self.lines)
+
+
+def _difference(path: str, before: str, after: str) -> Diff:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
+    told = ["…" if line.startswith("@@") else line for line in lines]
+    return Diff(f"{path}, edited", told[3:])
 
 
 _current: Workspace | None = None

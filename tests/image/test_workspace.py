@@ -68,6 +68,61 @@ def test_a_step_that_no_plan_knows_goes_after_the_newest(ws):
     assert ws.text == text_of(A_FILE, "ENV TRIED=2", "ENV B=1")
 
 
+# Replacing steps
+
+
+def test_steps_are_replaced_from_the_first_to_the_last_that_is_named(ws):
+    ws.put("b", "ENV B=1")
+    before = ws.size()
+    change = ws.replace("smaller", "RUN head -c 900 /dev/zero > /a\n\nENV C=1", "/a", "ENV B")
+    assert ws.text == text_of("RUN head -c 900 /dev/zero > /a", "ENV C=1")
+    assert "-RUN head -c 5000 /dev/zero > /a" in change.diff.lines
+    assert (change.bytes_before, change.bytes) == (before, before - 4100) == (before, ws.size())
+    assert ws.run("wc", "-c", "/a").stdout == "900 /a\n"
+    assert ws.run("wc", "-c", "/a", image=ws.before).stdout == "5000 /a\n"
+    ws.put("b", "ENV D=1")
+    assert ws.text == text_of("RUN head -c 900 /dev/zero > /a", "ENV C=1", "ENV D=1")
+
+
+def test_a_change_made_once_more_undoes_the_later_ones(ws):
+    ws.replace("one", "ENV ONE=1", "/a")
+    ws.replace("two", "ENV TWO=1", "ONE")
+    ws.replace("one", "ENV ONE=2", "/a")
+    assert ws.text == text_of("ENV ONE=2")
+    assert ws.replace("two", "ENV TWO=1", "ONE").build.ran == []
+
+
+def test_a_change_that_fails_leaves_everything_as_it_was(ws):
+    ws.replace("one", "ENV ONE=1", "/a")
+    with pytest.raises(BuildFailed):
+        ws.replace("one", "RUN false", "/a")
+    assert ws.text == text_of("ENV ONE=1")
+    assert ws.replace("two", "ENV TWO=1", "ONE").diff.lines[-2:] == ["-ENV ONE=1", "+ENV TWO=1"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (["no such text"], "No steps"),
+        (["o"], "2 steps"),
+        (["/a", "FROM"], "comes before"),
+    ],
+)
+def test_what_is_replaced_must_be_one_step(ws, parts, said):
+    before = ws.text
+    with pytest.raises(WorkshopError, match=said) as caught:
+        ws.replace("x", "ENV X=1", *parts)
+    assert caught.value.fix
+    assert ws.text == before
+
+
+def test_images_from_before_a_change_do_not_pile_up(ws):
+    for number in range(3):
+        ws.replace(f"n{number}", f"RUN echo {secrets.token_hex(4)} > /a", "/a")
+    mine = {"label": f"{session.LABEL}={session.ident()}"}
+    assert docker.client().images.list(filters={**mine, "dangling": True}) == []
+
+
 def test_a_new_workspace_forgets_the_old_one(ws):
     ws.write("extra.txt", "x")
     fresh = Workspace("test-steps")

@@ -50,7 +50,9 @@ def test_a_cell_before_the_checkpoint_names_the_cell_to_run_first(monkeypatch):
     assert "checkpoint(…)" in caught.value.fix
 
 
-@pytest.mark.parametrize("line", ["", "  ", "two names"])
+@pytest.mark.parametrize(
+    "line", ["", "  ", "two names", "x --replace", "x --replace a b c", 'x --replace "a']
+)
 def test_the_magic_wants_one_name(line):
     with pytest.raises(WorkshopError, match="needs one name"):
         magic.dockerfile(line, "FROM a")
