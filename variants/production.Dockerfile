@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /app
 
 # Copies, because links into a cache would lead nowhere in the final image.
-# Bytecode that ignores times, and no debug notes with paths: every build gives the same files.
+# Bytecode that ignores times, no debug notes with paths: builds give the same files.
 ENV UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never \
     UV_PROJECT_ENVIRONMENT=/opt/venv \
@@ -24,12 +24,13 @@ ENV UV_LINK_MODE=copy \
 
 # The cache outlives the step: an added package does not compile psycopg again.
 # --locked fails when uv.lock is stale, and every archive is verified by its hash.
-# Sources of translations and of compiled modules, and what debuggers read, serve no process.
+# No process reads sources of translations and modules, or what debuggers read.
 RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     --mount=type=bind,source=uv.lock,target=uv.lock \
     uv sync --locked --no-dev --no-install-project --compile-bytecode \
-    && find /opt/venv \( -name '*.po' -o -path '*/psycopg_c/*.[ch]' -o -name .lock \) -delete \
+    && find /opt/venv \( -name '*.po' -o -path '*/psycopg_c/*.[ch]' -o -name .lock \) \
+        -delete \
     && find /opt/venv -name '*.so*' -exec strip --strip-debug {} +
 
 FROM ${PYTHON_IMAGE} AS final
@@ -50,12 +51,13 @@ ENV PATH=/opt/venv/bin:$PATH \
 WORKDIR /app
 COPY --from=builder /opt/venv /opt/venv
 
-# Python saves bytecode of what it imports: of the standard library what a server needs, no more.
+# Python saves bytecode of what it imports. A server needs this much of its library.
 RUN DJANGO_SETTINGS_MODULE=django.conf.global_settings python -c "\
-import django.contrib.admin, django.core.management.commands.check, django.core.servers.basehttp, \
-django.db.backends.postgresql.base, gunicorn.app.wsgiapp, gunicorn.workers.gthread"
+import django.contrib.admin, django.core.management.commands.check, \
+django.core.servers.basehttp, django.db.backends.postgresql.base, \
+gunicorn.app.wsgiapp, gunicorn.workers.gthread"
 
-# Root prepares the code and owns it, so the process can't rewrite it. It writes to two folders.
+# Root prepares the code and owns it, so that the process can't rewrite it.
 # Bytecode comes first: what collectstatic imports would be saved with times in it.
 COPY . .
 RUN python -m compileall -q --invalidation-mode checked-hash . \
@@ -72,6 +74,7 @@ USER 10001:10001
 EXPOSE 8000
 
 # Something answers. Whether it can work is another question: entrypoint.sh ready.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD [ "/app/entrypoint.sh", "live" ]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+    CMD [ "/app/entrypoint.sh", "live" ]
 ENTRYPOINT [ "/app/entrypoint.sh" ]
 CMD [ "server" ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 # The package runs from the repo (an editable install), never from site-packages alone.
@@ -22,3 +24,9 @@ def state_folder() -> Path:
     folder = Path(base) / "dockerfile-workshop"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def program(name: str) -> str | None:
+    """Where a program is: of the tutorial's own environment, else of the PATH; None if nowhere."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    return shutil.which(name, path=os.pathsep.join(folders))

@@ -1,9 +1,11 @@
 """Settings of gunicorn: sane for a container, and set from its environment."""
 
+import contextlib
 import os
+import signal
+import socket
+import time
 from pathlib import Path
-
-from gunicorn.workers.gthread import ThreadWorker
 
 
 def processors():
@@ -31,23 +33,23 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or processors())
 threads = int(os.environ.get("WEB_THREADS") or 8)
 
 
-class Worker(ThreadWorker):
-    """Told to stop, it also serves those who wait in line. gunicorn's own hangs up on them."""
-
-    def set_accept_enabled(self, enabled):
-        super().set_accept_enabled(enabled)
-        if self.alive or enabled:
-            return
-        for listener in self.sockets:
-            seen = -1
-            while seen != self.nr_conns:
-                seen = self.nr_conns
-                self.accept(listener)
-            listener.close()  # from here on nobody is accepted only to be lost
-        self.sockets = []
+worker_class = "gthread"
 
 
-worker_class = Worker
+def when_ready(server):
+    """Told to stop, let nobody in, and serve those who wait. gunicorn alone hangs up on them."""
+    stop = signal.getsignal(signal.SIGTERM)
+
+    def close_the_door_then_stop(*args):
+        for listener in server.LISTENERS:
+            # Bound to the loopback interface, the kernel refuses everybody from outside.
+            with contextlib.suppress(OSError):  # before Linux 5.7 that is root's right
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        time.sleep(0.5)  # the workers accept whoever was in the door
+        stop(*args)
+
+    signal.signal(signal.SIGTERM, close_the_door_then_stop)
+
 
 # A worker that hangs is replaced. One that stops gets to finish what it has accepted,
 # before docker's patience of 10 seconds ends.
