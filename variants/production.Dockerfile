@@ -42,6 +42,14 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/lib/dpkg/*-old \
         /var/cache/ldconfig/aux-cache /var/log/apt /var/log/*.log
 
+# Python saves bytecode of what it imports: here, what Django and gunicorn import of its
+# own library. Below the packages, so that an added one leaves it cached.
+RUN python -c "\
+import argparse, asyncio, calendar, concurrent.futures.thread, ctypes.util, decimal, \
+difflib, email.generator, email.mime.message, email.mime.multipart, email.mime.text, \
+graphlib, gzip, html.parser, http.cookies, importlib.metadata._adapters, logging.config, \
+pkgutil, pprint, secrets, shlex, uuid, wsgiref.simple_server, zoneinfo"
+
 # Numbers, because an orchestrator can't tell whether a name is root.
 RUN groupadd --gid 10001 app && useradd --uid 10001 --gid app --no-create-home app
 
@@ -50,12 +58,6 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 WORKDIR /app
 COPY --from=builder /opt/venv /opt/venv
-
-# Python saves bytecode of what it imports. A server needs this much of its library.
-RUN DJANGO_SETTINGS_MODULE=django.conf.global_settings python -c "\
-import django.contrib.admin, django.core.management.commands.check, \
-django.core.servers.basehttp, django.db.backends.postgresql.base, \
-gunicorn.app.wsgiapp, gunicorn.workers.gthread"
 
 # Root prepares the code and owns it, so that the process can't rewrite it.
 # Bytecode comes first: what collectstatic imports would be saved with times in it.

@@ -10,6 +10,7 @@ import http.client
 import json
 import math
 import os
+import re
 import secrets
 import statistics
 import tarfile
@@ -18,7 +19,7 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +29,7 @@ from .console import say
 from .display import Composed, Stack, Table, size
 from .errors import WorkshopError
 from .figure import Panel, Panels
+from .live import Live, in_a_notebook
 from .look import look
 from .paths import DOCKERFILE, VARIANTS
 from .workspace import Workspace
@@ -160,11 +162,11 @@ class Benchmark(Composed):
 
 
 def run(
-    rounds: int = ROUNDS, names: Sequence[str] = tuple(DOCKERFILES), without: Sequence[str] = ()
+    rounds: int = ROUNDS, names: Sequence[str] = tuple(DOCKERFILES), cold: bool = True
 ) -> Benchmark:
     """Measure the Dockerfiles ``names`` in turn, ``rounds`` times.
 
-    ``without`` leaves out the two columns that take minutes, "cold_s" and "dependency_s".
+    Without ``cold`` the columns "cold_s" and "dependency_s" are left out, which take minutes.
     Raises WorkshopError for a name that is none, and when a Dockerfile can't be measured.
     """
     unknown = [name for name in names if name not in DOCKERFILES]
@@ -173,21 +175,30 @@ def run(
             f"There is no Dockerfile {unknown[0]!r}." if unknown else "No round, no measurement.",
             f"There are: {', '.join(DOCKERFILES)}." if unknown else "Ask for one round or more.",
         )
+    with Live() as live:
+        tell = live.line if in_a_notebook() else say
+        return _run(rounds, names, cold, tell)
+
+
+def _run(rounds: int, names: Sequence[str], cold: bool, tell: Callable[[str], None]) -> Benchmark:
     busy = _what_else_runs()
-    say(f"… {busy}")
+    tell(f"… {busy}")
     spaces = {name: _workspace(name) for name in names}
-    new_files = {} if "dependency_s" in without else _with_a_package_more()
+    new_files = {}
+    if cold:
+        tell(f"… Asking uv to add {ADDED}")
+        new_files = _with_a_package_more()
     taken: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in names}
     for number in range(rounds):
         # Each round begins with another one, so that none is always the first.
         for name in [*names[number % len(names) :], *names[: number % len(names)]]:
-            say(f"… Round {number + 1} of {rounds}, {name}")
-            for column, value in _measure(spaces[name], new_files, without):
+            tell(f"… Round {number + 1} of {rounds}, {name}")
+            for column, value in _measure(spaces[name], new_files):
                 taken[name][column].append(value)
-                say(f"  {COLUMNS[column][0]:14} {COLUMNS[column][1](value)}")
+                tell(f"  {COLUMNS[column][0]:14} {COLUMNS[column][1](value)}")
     rows = {}
     for name in names:
-        say(f"… Weighing {name}")
+        tell(f"… Weighing {name}")
         over, packed = _weigh(spaces[name].tag)
         medians = {column: statistics.median(values) for column, values in taken[name].items()}
         rows[name] = {"bytes_over_base": over, "compressed_bytes": packed, **medians}
@@ -213,7 +224,6 @@ def _what_else_runs() -> str:
 
 def _with_a_package_more() -> dict[str, str]:
     """pyproject.toml and uv.lock after `uv add`, made in the article's builder stage."""
-    say(f"… Asking uv to add {ADDED}")
     space = Workspace("bench-lock")
     space.use(DOCKERFILE)
     builder = space.build(target="builder").tag
@@ -231,20 +241,14 @@ def _with_a_package_more() -> dict[str, str]:
     return found
 
 
-def _measure(
-    space: Workspace, new_files: dict[str, str], without: Sequence[str]
-) -> Iterator[tuple[str, float]]:
-    with _nothing_cached(space) if "cold_s" not in without else nullcontext():
-        cold = space.build(*([] if "cold_s" in without else ["--no-cache"])).seconds
-        if "cold_s" not in without:
-            yield "cold_s", cold
-        yield "noop_s", space.build().seconds
-        with space.edited(EDITED):
-            yield "edit_s", space.build().seconds
-        if new_files:
-            with _replaced(space, new_files), space.edited("uv.lock"):
-                yield "dependency_s", space.build().seconds
+def _measure(space: Workspace, new_files: dict[str, str]) -> Iterator[tuple[str, float]]:
+    if new_files:
+        with _nothing_cached(space):
+            yield "cold_s", space.build().seconds
+            yield from _rebuilds(space, new_files)
+    else:
         space.build()
+        yield from _rebuilds(space, new_files)
     yield "check_s", check_seconds(space.tag)
     with _serving(space) as (container, port, seconds):
         yield "start_s", seconds
@@ -254,12 +258,27 @@ def _measure(
     yield "lost_requests", lost_at_stop(space)[1]
 
 
+def _rebuilds(space: Workspace, new_files: dict[str, str]) -> Iterator[tuple[str, float]]:
+    yield "noop_s", space.build().seconds
+    with space.edited(EDITED):
+        yield "edit_s", space.build().seconds
+    if new_files:
+        with _replaced(space, new_files):
+            yield "dependency_s", space.build().seconds
+    space.build()
+
+
 @contextmanager
 def _nothing_cached(space: Workspace) -> Iterator[None]:
-    """Give the cache mounts of the Dockerfile a name of their own, so that they are empty."""
-    before = space.text
-    own = f"--mount=type=cache,id={secrets.token_hex(8)},"
-    space.write("Dockerfile", before.replace("--mount=type=cache,", own))
+    """Make every step and every cache mount of the Dockerfile one that no build has seen.
+
+    `--no-cache` is not enough: what a COPY takes from another stage is known by its content,
+    so the second measurement of an added package would find the steps of the first.
+    """
+    before, token = space.text, secrets.token_hex(8)
+    fresh = re.sub(r"(?m)^FROM .*$", rf"\g<0>\nENV ROUND={token}", before)
+    fresh = fresh.replace("--mount=type=cache,", f"--mount=type=cache,id={token},")
+    space.write("Dockerfile", fresh)
     try:
         yield
     finally:

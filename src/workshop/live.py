@@ -18,8 +18,11 @@ EVERY_S = 0.25
 
 def somebody_is_watching() -> bool:
     """True in a notebook, unless WORKSHOP_PROGRESS is 0."""
-    if os.environ.get("WORKSHOP_PROGRESS", "1") == "0":
-        return False
+    return os.environ.get("WORKSHOP_PROGRESS", "1") != "0" and in_a_notebook()
+
+
+def in_a_notebook() -> bool:
+    """True in a kernel of Jupyter, false in a terminal."""
     try:
         from IPython import get_ipython
     except ImportError:
