@@ -41,10 +41,11 @@ def nothing_kept():
 
 
 def measure(image, rounds=ROUNDS):
-    """Medians in seconds of save, read, cached, archive, dive.
+    """Medians in seconds of save, read, archive, dive, and the quickest of cached.
 
     ``save`` is `docker save` to the null device, ``read`` the engine's image read whole,
-    ``cached`` the same once more, ``archive`` and ``dive`` a file of `docker save`.
+    ``cached`` the same once more, ``archive`` and ``dive`` a file of `docker save`. Only
+    ``cached`` has a bound in absolute time, to which a busy machine can only add.
     """
     # By its id: `docker save NAME` without a tag saves every image of that name.
     image = docker.client().images.get(image).id
@@ -67,7 +68,8 @@ def measure(image, rounds=ROUNDS):
                 start = time.perf_counter()
                 work()
                 taken[name].append(time.perf_counter() - start)
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+    medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    return {**medians, "cached": min(taken["cached"])}
 
 
 def quietly(*command, env):

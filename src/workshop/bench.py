@@ -201,7 +201,8 @@ def _run(rounds: int, names: Sequence[str], cold: bool, tell: Callable[[str], No
         tell(f"… Weighing {name}")
         over, packed = _weigh(spaces[name].tag)
         medians = {column: statistics.median(values) for column, values in taken[name].items()}
-        rows[name] = {"bytes_over_base": over, "compressed_bytes": packed, **medians}
+        known = {"bytes_over_base": over, "compressed_bytes": packed, **medians}
+        rows[name] = {column: known[column] for column in COLUMNS if column in known}
     return Benchmark(rows, rounds, busy)
 
 
