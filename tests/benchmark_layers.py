@@ -10,7 +10,6 @@ import contextlib
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import tracemalloc
@@ -21,8 +20,9 @@ import archives
 from workshop import archive, docker, layers
 from workshop.display import Table, size
 from workshop.look import look
+from workshop.paths import program
 
-DIVE = Path(sys.executable).with_name("dive")
+DIVE = program("dive")
 ROUNDS = 5
 
 

@@ -19,8 +19,9 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,11 +31,9 @@ from .display import Composed, Stack, Table, size
 from .errors import WorkshopError
 from .figure import Panel, Panels
 from .live import Live, in_a_notebook
-from .look import look
 from .paths import DOCKERFILE, VARIANTS
 from .workspace import Workspace
 
-BASE = "python:3.13-slim"
 COMPARED_WITH = "the article's"
 DOCKERFILES = {
     "one stage": VARIANTS / "one-stage.Dockerfile",
@@ -42,7 +41,6 @@ DOCKERFILES = {
     "uv, two stages": VARIANTS / "uv.Dockerfile",
     "production": VARIANTS / "production.Dockerfile",
 }
-ROUNDS = 3
 # A small package without dependencies, which has nothing to do with the others.
 ADDED = "humanize"
 EDITED = "reading/views.py"
@@ -161,9 +159,7 @@ class Benchmark(Composed):
         )
 
 
-def run(
-    rounds: int = ROUNDS, names: Sequence[str] = tuple(DOCKERFILES), cold: bool = True
-) -> Benchmark:
+def run(rounds: int, names: Sequence[str] = tuple(DOCKERFILES), cold: bool = True) -> Benchmark:
     """Measure the Dockerfiles ``names`` in turn, ``rounds`` times.
 
     Without ``cold`` the columns "cold_s" and "dependency_s" are left out, which take minutes.
@@ -199,7 +195,7 @@ def _run(rounds: int, names: Sequence[str], cold: bool, tell: Callable[[str], No
     rows = {}
     for name in names:
         tell(f"… Weighing {name}")
-        over, packed = _weigh(spaces[name].tag)
+        over, packed = _weigh(spaces[name])
         medians = {column: statistics.median(values) for column, values in taken[name].items()}
         known = {"bytes_over_base": over, "compressed_bytes": packed, **medians}
         rows[name] = {column: known[column] for column in COLUMNS if column in known}
@@ -228,18 +224,14 @@ def _with_a_package_more() -> dict[str, str]:
     space = Workspace("bench-lock")
     space.use(DOCKERFILE)
     builder = space.build(target="builder").tag
-    found = {}
-    for file in ("pyproject.toml", "uv.lock"):
-        done = containers.run(
-            builder, ["sh", "-c", f"uv add --quiet --no-sync {ADDED} && cat {file}"]
+    add = f"uv add --quiet --no-sync {ADDED} && cat pyproject.toml && printf '\\0' && cat uv.lock"
+    done = containers.run(builder, ["sh", "-c", add])
+    if done.status:
+        raise WorkshopError(
+            f"uv could not add {ADDED}: {done.stderr.strip()}",
+            "Check the network; `uv run workshop doctor` asks the package index.",
         )
-        if done.status:
-            raise WorkshopError(
-                f"uv could not add {ADDED}: {done.stderr.strip()}",
-                "Check the network; `uv run workshop doctor` asks the package index.",
-            )
-        found[file] = done.stdout
-    return found
+    return dict(zip(("pyproject.toml", "uv.lock"), done.stdout.split("\0"), strict=True))
 
 
 def _measure(space: Workspace, new_files: dict[str, str]) -> Iterator[tuple[str, float]]:
@@ -264,38 +256,21 @@ def _rebuilds(space: Workspace, new_files: dict[str, str]) -> Iterator[tuple[str
     with space.edited(EDITED):
         yield "edit_s", space.build().seconds
     if new_files:
-        with _replaced(space, new_files):
+        with space.changed(new_files):
             yield "dependency_s", space.build().seconds
     space.build()
 
 
-@contextmanager
-def _nothing_cached(space: Workspace) -> Iterator[None]:
+def _nothing_cached(space: Workspace) -> AbstractContextManager[None]:
     """Make every step and every cache mount of the Dockerfile one that no build has seen.
 
     `--no-cache` is not enough: what a COPY takes from another stage is known by its content,
     so the second measurement of an added package would find the steps of the first.
     """
-    before, token = space.text, secrets.token_hex(8)
-    fresh = re.sub(r"(?m)^FROM .*$", rf"\g<0>\nENV ROUND={token}", before)
+    token = secrets.token_hex(8)
+    fresh = re.sub(r"(?m)^FROM .*$", rf"\g<0>\nENV ROUND={token}", space.text)
     fresh = fresh.replace("--mount=type=cache,", f"--mount=type=cache,id={token},")
-    space.write("Dockerfile", fresh)
-    try:
-        yield
-    finally:
-        space.write("Dockerfile", before)
-
-
-@contextmanager
-def _replaced(space: Workspace, files: dict[str, str]) -> Iterator[None]:
-    before = {name: space.read(name) for name in files}
-    for name, text in files.items():
-        space.write(name, text)
-    try:
-        yield
-    finally:
-        for name, text in before.items():
-            space.write(name, text)
+    return space.changed({"Dockerfile": fresh})
 
 
 def check_seconds(image: str) -> float:
@@ -311,12 +286,8 @@ def _serving(space: Workspace) -> Iterator[tuple[containers.Container, int, floa
     start = time.monotonic()
     container = space.start(env=ENV, port=8000, name="bench", wait=False)
     try:
-        while not _answers(container.port):
-            if not container.is_running():
-                raise WorkshopError(f"{space.tag} does not serve. Its log:\n{container.logs()}")
-            if time.monotonic() - start > containers.READY_S:
-                raise WorkshopError(f"{space.tag} does not answer. Its log:\n{container.logs()}")
-            time.sleep(0.01)
+        answers = partial(_answers, container.port)
+        containers.poll(answers, container, "answered /healthz with 200", every=0.01)
         yield container, container.port, time.monotonic() - start
     finally:
         container.remove()
@@ -376,9 +347,7 @@ def lost_at_stop(space: Workspace, image: str = "") -> tuple[int, int]:
         )
         time.sleep(1)
         server.stop()
-        deadline = time.monotonic() + containers.READY_S
-        while clients.is_running() and time.monotonic() < deadline:
-            time.sleep(0.1)
+        docker.client().api.wait(clients.name, timeout=containers.READY_S)
         answered, lost = json.loads(clients.logs().splitlines()[-1])
         clients.remove()
     finally:
@@ -393,17 +362,17 @@ def _memory(container: containers.Container) -> float:
     return found.get("anon", found.get("rss", 0))  # cgroups version 2, and 1
 
 
-def _weigh(image: str) -> tuple[int, int]:
+def _weigh(space: Workspace) -> tuple[int, int]:
     """Bytes of the layers over the base image, as they are and packed for a registry."""
-    base = look(BASE)
-    over = look(image).size - base.size
+    found = space.look()
+    over = sum(layer.size for layer in found.layers[found.base_layers :])
     packed = 0
     with TemporaryDirectory() as folder:
         saved = Path(folder, "image.tar")
-        docker.run_cli("save", "--output", str(saved), f"{image}:latest")
+        docker.run_cli("save", "--output", str(saved), f"{space.tag}:latest")
         with tarfile.open(saved) as archive:
             (manifest,) = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
-            for name in manifest["Layers"][len(base.layers) :]:
+            for name in manifest["Layers"][found.base_layers :]:
                 packed += _packed(archive.extractfile(name))
     return over, packed
 

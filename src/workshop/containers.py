@@ -12,7 +12,7 @@ import contextlib
 import secrets
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,11 +159,11 @@ class Container(Shown):
 
     def wait_for(self, text: str, timeout: float = READY_S) -> None:
         """Wait until ``text`` is in the logs. Raises WorkshopError after ``timeout`` seconds."""
-        _wait(lambda: text in self.logs(), self, f"printed {text!r}", timeout)
+        poll(lambda: text in self.logs(), self, f"printed {text!r}", timeout)
 
     def wait_until(self, *command: str, timeout: float = READY_S) -> None:
         """Repeat ``command`` inside until it exits with 0; WorkshopError after ``timeout`` s."""
-        _wait(lambda: self.exec(*command).status == 0, self, f"passed {command[0]}", timeout)
+        poll(lambda: self.exec(*command).status == 0, self, f"passed {command[0]}", timeout)
 
     def stop(self, timeout: int = 10) -> Stopped:
         """Stop it as `docker stop` does: SIGTERM, then SIGKILL after ``timeout`` seconds.
@@ -237,7 +237,7 @@ def start(
         if port and not mapped:
             _raise_ended(container)
         if port and wait:
-            _wait(lambda: _answers(container), container, "answered", READY_S)
+            poll(lambda: _answers(container), container, "answered")
         if ready:
             container.wait_for(ready)
     except BaseException:
@@ -265,7 +265,17 @@ def _answers(container: Container) -> bool:
     return True
 
 
-def _wait(condition: Any, container: Container, what: str, timeout: float) -> None:
+def poll(
+    condition: Callable[[], bool],
+    container: Container,
+    what: str,
+    timeout: float = READY_S,
+    every: float = 0.1,
+) -> None:
+    """Ask ``every`` so many seconds until ``condition`` holds: the container has ``what``.
+
+    Raises WorkshopError with its logs when it ends before, or after ``timeout`` seconds.
+    """
     deadline = time.monotonic() + timeout
     while not condition():
         if not container.is_running():
@@ -275,7 +285,7 @@ def _wait(condition: Any, container: Container, what: str, timeout: float) -> No
                 f"The container has not {what} within {timeout:.0f} seconds. "
                 f"Its log:\n{container.logs()}"
             )
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 def _raise_ended(container: Container) -> None:

@@ -145,9 +145,12 @@ class Panels(Picture):
     panels: Sequence[Panel]
 
     @property
+    def _rows(self) -> int:
+        return -(-len(self.panels) // 2)
+
+    @property
     def inches(self) -> tuple[float, float]:
-        rows = -(-len(self.panels) // 2)
-        return 8.6, 0.5 + rows * (0.5 + 0.22 * len(self.panels[0].bars))
+        return 8.6, 0.5 + self._rows * (0.5 + 0.22 * len(self.panels[0].bars))
 
     @property
     def alt(self) -> str:
@@ -171,7 +174,7 @@ class Panels(Picture):
 
     def draw(self, canvas: Any) -> None:
         canvas.suptitle(self.title, x=0.01, ha="left", fontsize=10, color=INK)
-        grid = canvas.subplots(-(-len(self.panels) // 2), 2, squeeze=False).flatten()
+        grid = canvas.subplots(self._rows, 2, squeeze=False).flatten()
         for axes, panel in zip(grid, self.panels, strict=False):
             names, values, shown = zip(*panel.bars, strict=True)
             places = range(len(names))

@@ -12,7 +12,7 @@ import difflib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,11 +190,7 @@ class Workspace:
         before, after = dockerfile.join(steps), dockerfile.join(changed)
         self._save(steps)
         try:
-            self.build()
-            replaced = _described(self.before)["Id"]
-            docker.client().images.get(self.tag).tag(self.before)
-            if replaced and replaced != _described(self.before)["Id"]:
-                _forget_image(replaced)
+            self.build(name="before")
             self._save(changed)
             built = self.build()
         except BaseException:
@@ -338,14 +334,23 @@ class Workspace:
 
         The comment differs every time, so no cache can know the file.
         """
-        before = self.read(path)
         note = f"edited {secrets.token_hex(8)}"
         comment = {".html": f"<!-- {note} -->", ".css": f"/* {note} */"}
-        self.write(path, f"{before.rstrip()}\n{comment.get(Path(path).suffix, '# ' + note)}\n")
+        line = comment.get(Path(path).suffix, f"# {note}")
+        with self.changed({path: f"{self.read(path).rstrip()}\n{line}\n"}):
+            yield
+
+    @contextlib.contextmanager
+    def changed(self, files: Mapping[str, str]) -> Iterator[None]:
+        """For the length of a ``with`` block, these files, which are there, have other texts."""
+        before = {path: self.read(path) for path in files}
         try:
+            for path, text in files.items():
+                self.write(path, text)
             yield
         finally:
-            self.write(path, before)
+            for path, text in before.items():
+                self.write(path, text)
 
     # Containers
 

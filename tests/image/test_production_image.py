@@ -5,7 +5,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 import tomllib
@@ -224,31 +223,23 @@ def test_11_it_holds_no_secret_and_no_junk(production, image):
 
 
 def test_09_a_stale_lock_fails_the_build(production):
-    before = production.read("pyproject.toml")
-    production.write(
-        "pyproject.toml", before.replace('"whitenoise",', '"whitenoise",\n    "humanize",')
-    )
+    project = production.read("pyproject.toml")
+    stale = project.replace('"whitenoise",', '"whitenoise",\n    "humanize",')
     # After this uv would forget what it compiled, so it gets a cache of its own.
     production.write("Dockerfile.own", production.text.replace("type=cache,", "type=cache,id=own,"))
-    try:
-        with pytest.raises(BuildFailed) as failed:
-            production.build(target="builder", file="Dockerfile.own", name="stale")
-    finally:
-        production.write("pyproject.toml", before)
+    with production.changed({"pyproject.toml": stale}), pytest.raises(BuildFailed) as failed:
+        production.build(target="builder", file="Dockerfile.own", name="stale")
     assert "uv sync --locked" in failed.value.step
     assert "needs to be updated" in str(failed.value)
 
 
 def test_09_a_tampered_archive_fails_the_build(production):
-    before = production.read("uv.lock")
-    part = before.split('name = "asgiref"')[1].split("[[package]]")[0]
+    lock = production.read("uv.lock")
+    part = lock.split('name = "asgiref"')[1].split("[[package]]")[0]
     wheel = re.search(r'\.whl", hash = "sha256:(\w+)"', part)[1]
-    production.write("uv.lock", before.replace(wheel, "0" * 64))
-    try:
-        with pytest.raises(BuildFailed) as failed:
-            production.build(target="builder", name="tampered")
-    finally:
-        production.write("uv.lock", before)
+    tampered = {"uv.lock": lock.replace(wheel, "0" * 64)}
+    with production.changed(tampered), pytest.raises(BuildFailed) as failed:
+        production.build(target="builder", name="tampered")
     assert "hash" in str(failed.value).lower()
 
 
@@ -382,10 +373,10 @@ def test_17_its_bill_of_materials_names_every_package(production, tmp_path):
 
 
 def test_container_structure_test_agrees(production):
-    program = Path(sys.executable).with_name("container-structure-test")
     spec = Path(__file__).with_name("production.structure.yaml")
+    command = [program("container-structure-test"), "test", "--config", spec]
     done = subprocess.run(
-        [program, "test", "--image", f"{production.tag}:latest", "--config", spec],
+        [*command, "--image", f"{production.tag}:latest"],
         env=docker.environment(), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
