@@ -5,7 +5,8 @@ specification (github.com/opencontainers/image-spec, layer.md): a layer's remova
 to the layers below it, then its own paths take their places.
 
 Layers never change, so what was read once is kept: each layer by its digest, each
-image's configuration by the image's id.
+image's configuration by the image's id. The images that were asked for last stay in
+memory, too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import json
 import secrets
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from .errors import WorkshopError
 from .paths import state_folder
 
 KEPT_FILES = 300
+IN_MEMORY = 8  # images, of some 10 MB each
 
 
 @dataclass
@@ -155,11 +157,20 @@ def of_image(name: str, fingerprint: Collection[str] = ()) -> Image:
     Raises WorkshopError when the engine has no such image.
     """
     found = _find(name)
-    config = _load(_config_file(found.id))
+    if fingerprint:
+        return Image(name, *_read(found, name, fingerprint), found.id)
+    return by_id(found.id, name)
+
+
+@lru_cache(maxsize=IN_MEMORY)
+def by_id(image_id: str, name: str) -> Image:
+    """The image with this id, as ``of_image`` gives it; treat it as read-only."""
+    found = _find(image_id)
+    config = _load(_config_file(image_id))
     contents = _kept(found)
-    if fingerprint or config is None or contents is None:
-        config, contents = _read(found, name, fingerprint)
-    return Image(name, config, contents, found.id)
+    if config is None or contents is None:
+        config, contents = _read(found, name)
+    return Image(name, config, contents, image_id)
 
 
 def contents_of(name: str) -> list[Contents]:
@@ -354,6 +365,7 @@ def _join(folder: str, name: str) -> str:
 
 def forget() -> None:
     """Remove everything that was kept."""
+    by_id.cache_clear()
     for file in (state_folder() / "layers").glob("*.json"):
         file.unlink(missing_ok=True)
 

@@ -177,6 +177,22 @@ def test_only_so_much_is_kept(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("*.json"))
 
 
+def test_an_image_is_put_together_once_as_long_as_its_id_is_the_same(tmp_path, monkeypatch):
+    def on_the_engine(image_id):
+        layers._store(layers._config_file(image_id), archives.config([b""]))
+        found = SimpleNamespace(id=image_id, attrs={"RootFS": {"Layers": ["sha256:l"]}})
+        monkeypatch.setattr(layers, "_find", lambda name: found)
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    layers._store_layer("sha256:l", archive.Contents())
+    layers.by_id.cache_clear()
+    on_the_engine("sha256:old")
+    old = layers.of_image("a")
+    assert layers.of_image("a") is old
+    on_the_engine("sha256:new")
+    assert layers.of_image("a").id == "sha256:new"
+
+
 def test_an_engine_that_breaks_off_is_one_message(tmp_path, monkeypatch):
     def chunks():
         yield bytes(100)
