@@ -12,9 +12,10 @@ memory, too.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -150,6 +151,23 @@ class Image:
         ]
 
 
+@contextlib.contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Pause Python's garbage collector for the length of a call.
+
+    What is read here is no garbage, but so much that the collector would look through the
+    whole heap for some: 0.3 s in a large process, ten times what the reading takes.
+    """
+    ran = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if ran:
+            gc.enable()
+
+
+@_nothing_collected()
 def of_image(name: str, fingerprint: Collection[str] = ()) -> Image:
     """The image ``name`` of the engine, read as `docker save` gives it, or from what is kept.
 
@@ -173,6 +191,7 @@ def by_id(image_id: str, name: str) -> Image:
     return Image(name, config, contents, image_id)
 
 
+@_nothing_collected()
 def contents_of(name: str) -> list[Contents]:
     """What each layer of the image ``name`` of the engine stores, lowest first.
 
@@ -230,6 +249,7 @@ def _read(
     return read.config, [known[digest] for digest in read.diff_ids]
 
 
+@_nothing_collected()
 def of_archive(path: Path, fingerprint: Collection[str] = ()) -> Image:
     """The image in an archive, as `docker save` or an OCI tool writes it."""
     with path.open("rb") as file:

@@ -1,5 +1,6 @@
 """Layer on layer: what can be seen in the end, and who stores and hides the rest."""
 
+import gc
 from types import SimpleNamespace
 
 import archives
@@ -205,3 +206,4 @@ def test_an_engine_that_breaks_off_is_one_message(tmp_path, monkeypatch):
     monkeypatch.setattr(layers, "_find", lambda name: found)
     with pytest.raises(WorkshopError, match="broke off while it saved the-image: conn"):
         layers.of_image("the-image")
+    assert gc.isenabled()  # it rests while an image is read
