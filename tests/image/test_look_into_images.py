@@ -234,6 +234,6 @@ def test_reading_is_about_as_fast_as_saving_and_the_answer_is_kept(article):
     found = benchmark_layers.measure(article.tag, rounds=3)
     assert found["read"] <= 1.5 * found["save"]
     assert found["archive"] <= found["dive"]
-    # A tenth, where it takes a fiftieth: half of a bad second must not count.
+    # It takes about a fiftieth. Five times as much is room for a busy machine.
     assert found["kept"] <= 0.1 * found["read"]
     assert found["cached"] < 0.050
