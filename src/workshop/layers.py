@@ -15,7 +15,7 @@ import contextlib
 import gc
 import json
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -176,19 +176,20 @@ def of_image(name: str, fingerprint: Collection[str] = ()) -> Image:
     """
     found = _find(name)
     if fingerprint:
-        return Image(name, *_read(found, name, fingerprint), found.id)
-    return by_id(found.id, name)
+        return Image(name, *_read(found, name, fingerprint=fingerprint), found.id)
+    return by_id(found, name)
 
 
 @lru_cache(maxsize=IN_MEMORY)
-def by_id(image_id: str, name: str) -> Image:
-    """The image with this id, as ``of_image`` gives it; treat it as read-only."""
-    found = _find(image_id)
-    config = _load(_config_file(image_id))
-    contents = _kept(found)
-    if config is None or contents is None:
-        config, contents = _read(found, name)
-    return Image(name, config, contents, image_id)
+def by_id(found: api.models.images.Image, name: str) -> Image:
+    """What ``of_image`` gives for an image of the engine; treat it as read-only.
+
+    Two such images are equal, and so have one answer, when their ids are.
+    """
+    config, kept = _load(_config_file(found.id)), _kept(found)
+    if config is None or None in kept:
+        config, kept = _read(found, name, kept)
+    return Image(name, config, kept, found.id)
 
 
 @_nothing_collected()
@@ -198,7 +199,8 @@ def contents_of(name: str) -> list[Contents]:
     Unlike ``of_image`` this does not have to know the image, if it knows all its layers.
     """
     found = _find(name)
-    return _kept(found) or _read(found, name)[1]
+    kept = _kept(found)
+    return _read(found, name, kept)[1] if None in kept else kept
 
 
 def digests_of(name: str) -> list[str]:
@@ -221,17 +223,19 @@ def _find(name: str) -> Any:
         ) from None
 
 
-def _kept(found: Any) -> list[Contents] | None:
-    """The layers of an image, when all of them were read before."""
-    kept = [_load_layer(digest) for digest in found.attrs["RootFS"]["Layers"]]
-    return None if None in kept else kept  # type: ignore[return-value]
+def _kept(found: Any) -> list[Contents | None]:
+    """The layers of an image, lowest first. None stands for one that was not read before."""
+    return [_load_layer(digest) for digest in found.attrs["RootFS"]["Layers"]]
 
 
 def _read(
-    found: Any, name: str, fingerprint: Collection[str] = ()
+    found: Any,
+    name: str,
+    kept: Sequence[Contents | None] = (),
+    fingerprint: Collection[str] = (),
 ) -> tuple[dict[str, Any], list[Contents]]:
-    digests = found.attrs["RootFS"]["Layers"]
-    known = {d: c for d in digests if (c := _load_layer(d))} if not fingerprint else {}
+    """Configuration and layers of an image as `docker save` gives them, without those ``kept``."""
+    known = {d: c for d, c in zip(found.attrs["RootFS"]["Layers"], kept, strict=False) if c}
     try:
         stream = archive.Stream(found.save(chunk_size=1 << 20))
         read = archive.read(stream, name, known=known, fingerprint=fingerprint)

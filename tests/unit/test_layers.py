@@ -1,12 +1,12 @@
 """Layer on layer: what can be seen in the end, and who stores and hides the rest."""
 
 import gc
-from types import SimpleNamespace
 
 import archives
 import pytest
 import requests
 from archives import FOLDER, LINK, SYMLINK, member, tar
+from docker.models.images import Image
 
 from workshop import archive, layers
 from workshop.errors import WorkshopError
@@ -24,6 +24,11 @@ def image(*made, history=None, **settings):
 
 def file(name, size, **more):
     return member(name, b"x" * size, **more)
+
+
+def on_engine(image_id):
+    """What the engine says of an image with one layer."""
+    return Image({"Id": image_id, "RootFS": {"Layers": ["sha256:l"]}})
 
 
 def seen(made):
@@ -179,18 +184,18 @@ def test_only_so_much_is_kept(tmp_path, monkeypatch):
 
 
 def test_an_image_is_put_together_once_as_long_as_its_id_is_the_same(tmp_path, monkeypatch):
-    def on_the_engine(image_id):
+    def built(image_id):
         layers._store(layers._config_file(image_id), archives.config([b""]))
-        found = SimpleNamespace(id=image_id, attrs={"RootFS": {"Layers": ["sha256:l"]}})
+        found = on_engine(image_id)
         monkeypatch.setattr(layers, "_find", lambda name: found)
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     layers._store_layer("sha256:l", archive.Contents())
     layers.by_id.cache_clear()
-    on_the_engine("sha256:old")
+    built("sha256:old")
     old = layers.of_image("a")
     assert layers.of_image("a") is old
-    on_the_engine("sha256:new")
+    built("sha256:new")
     assert layers.of_image("a").id == "sha256:new"
 
 
@@ -200,9 +205,8 @@ def test_an_engine_that_breaks_off_is_one_message(tmp_path, monkeypatch):
         raise requests.exceptions.ChunkedEncodingError("connection broken")
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    found = SimpleNamespace(
-        id="sha256:i", attrs={"RootFS": {"Layers": ["sha256:l"]}}, save=lambda **_: chunks()
-    )
+    found = on_engine("sha256:i")
+    found.save = lambda **_: chunks()
     monkeypatch.setattr(layers, "_find", lambda name: found)
     with pytest.raises(WorkshopError, match="broke off while it saved the-image: conn"):
         layers.of_image("the-image")
