@@ -57,7 +57,7 @@ class Suite:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.before is None:
             return
-        from workshop import session as ours
+        from workshop.engine import session as ours
 
         # Images keep the build of a chapter at hand; all else must be gone by now.
         for kind, names in ours.leftovers().items():
@@ -82,10 +82,10 @@ class Suite:
 
 def everything() -> dict[str, set[str]]:
     """What is on the engine, other sessions' things excepted: they come and go as they like."""
-    from workshop import docker
-    from workshop import session as ours
+    from workshop.engine import client
+    from workshop.engine import session as ours
 
-    client = docker.client()
+    engine = client.connect()
     theirs = {"label": ours.LABEL}
     mine = {"label": f"{ours.LABEL}={ours.ident()}"}
 
@@ -95,11 +95,11 @@ def everything() -> dict[str, set[str]]:
 
     return {
         "containers": seen(
-            partial(client.containers.list, all=True, ignore_removed=True), lambda c: c.name
+            partial(engine.containers.list, all=True, ignore_removed=True), lambda c: c.name
         ),
-        "images": seen(client.images.list, lambda i: (i.tags or [i.id])[0]),
-        "networks": seen(client.networks.list, lambda n: n.name),
-        "volumes": seen(client.volumes.list, lambda v: v.name),
+        "images": seen(engine.images.list, lambda i: (i.tags or [i.id])[0]),
+        "networks": seen(engine.networks.list, lambda n: n.name),
+        "volumes": seen(engine.volumes.list, lambda v: v.name),
     }
 
 

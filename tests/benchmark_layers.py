@@ -17,10 +17,12 @@ from pathlib import Path
 
 import archives
 
-from workshop import archive, docker, layers
-from workshop.display import Table, size
-from workshop.look import look
+from workshop.engine import client
+from workshop.layers import archive
+from workshop.layers.image import by_id, forget, of_archive, of_image
+from workshop.layers.look import look
 from workshop.paths import program
+from workshop.show.display import Table, size
 
 DIVE = program("dive")
 ROUNDS = 5
@@ -48,26 +50,26 @@ def measure(image, rounds=ROUNDS):
     a file of `docker save`.
     """
     # By its id: `docker save NAME` without a tag saves every image of that name.
-    image = docker.client().images.get(image).id
+    image = client.connect().images.get(image).id
     taken = {name: [] for name in ("save", "read", "kept", "cached", "archive", "dive")}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "image.tar"
-        docker.run_cli("save", "--output", str(file), image)
+        client.run_cli("save", "--output", str(file), image)
         dive = [DIVE, "--source", "docker-archive", file, "--json", Path(folder) / "dive.json"]
-        save = [docker.cli(), "save", image]
+        save = [client.cli(), "save", image]
         for _ in range(rounds):
             for name, work in {
-                "save": lambda: quietly(*save, env=docker.environment()),
-                "read": lambda: layers.of_image(image),
-                "kept": lambda: layers.of_image(image),
-                "cached": lambda: layers.of_image(image),
-                "archive": lambda: layers.of_archive(file),
+                "save": lambda: quietly(*save, env=client.environment()),
+                "read": lambda: of_image(image),
+                "kept": lambda: of_image(image),
+                "cached": lambda: of_image(image),
+                "archive": lambda: of_archive(file),
                 "dive": lambda: quietly(*dive, env={**os.environ, "CI": "true"}),
             }.items():
                 if name == "kept":
-                    layers.by_id.cache_clear()
+                    by_id.cache_clear()
                 elif name != "cached":
-                    layers.forget()
+                    forget()
                 start = time.perf_counter()
                 work()
                 taken[name].append(time.perf_counter() - start)
@@ -126,7 +128,7 @@ def main():
     parser.add_argument("image", help="a name on the engine")
     image = parser.parse_args().image
     with nothing_kept():
-        layers.of_image(image)
+        of_image(image)
         found = measure(image)
         print(
             Table(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from .claims import check, expect_failure
-from .workspace import checkpoint
+from .lesson.claims import check, expect_failure
+from .lesson.workspace import checkpoint
 
 __all__ = ["check", "checkpoint", "expect_failure"]
 
@@ -18,7 +18,7 @@ def _register() -> None:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if shell is not None:
-        from .magic import load
+        from .lesson.magic import load
 
         load(shell)
 

@@ -9,13 +9,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import docker, doctor, engine, images, layers, session
-from .console import say
-from .display import size
+from . import doctor
+from .bases import images
+from .engine import client, embedded, session
 from .errors import WorkshopError
-from .look import look
+from .layers.image import forget
+from .layers.look import look
+from .lesson.workspace import Workspace
 from .paths import DOCKERFILE, SITE, WORKSPACES
-from .workspace import Workspace
+from .show.console import say
+from .show.display import size
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,21 +83,21 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _engine(options: argparse.Namespace) -> int:
     if options.action == "start":
-        engine.ensure()
+        embedded.ensure()
     elif options.action == "stop":
-        stopped = engine.stop()
+        stopped = embedded.stop()
         print("The embedded engine is stopped." if stopped else "The embedded engine did not run.")
         return 0
-    host, text = engine.status()
+    host, text = embedded.status()
     print(text)
-    if host == docker.EMBEDDED_HOST:
+    if host == client.EMBEDDED_HOST:
         print(f"For your own docker commands: export DOCKER_HOST={host}")
     return 0 if host else 1
 
 
 def prepare() -> None:
     """What every command that builds needs: an engine and the base images."""
-    engine.ensure()
+    embedded.ensure()
     images.ensure()
 
 
@@ -103,7 +106,7 @@ def _images(_: argparse.Namespace) -> None:
 
 
 def _lab(options: argparse.Namespace) -> int:
-    from . import notebooks  # takes a second to load, which no other command should wait for
+    from .lesson import notebooks  # takes a second to load, which no other command should wait for
 
     prepare()
     doctor.examine(lambda check: say(str(check)))
@@ -111,7 +114,7 @@ def _lab(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from . import notebooks
+    from .lesson import notebooks
 
     notebooks.chapters(options.notebook)
     prepare()
@@ -127,7 +130,7 @@ def _build(options: argparse.Namespace) -> None:
     space.use(options.file)
     built = space.build(target=options.target)
     if options.tag:
-        docker.client().images.get(built.tag).tag(options.tag)
+        client.connect().images.get(built.tag).tag(options.tag)
     print(built)
     print(f"Built {options.tag or built.tag}: {size(space.size())}.")
 
@@ -138,15 +141,15 @@ def _layers(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from . import bench
+    from .bench import dockerfiles
 
     prepare()
-    found = bench.run(options.rounds)
+    found = dockerfiles.run(options.rounds)
     print(json.dumps(found.as_json(), indent=2) if options.json else found)
 
 
 def _clean(options: argparse.Namespace) -> None:
-    if docker.find():
+    if client.find():
         removed = session.remove_leftovers()
         for kind, names in removed.items():
             print(f"Removed {len(names)} {kind}.")
@@ -156,10 +159,10 @@ def _clean(options: argparse.Namespace) -> None:
         print("No engine answers, so there is nothing to remove on one.")
     shutil.rmtree(WORKSPACES / session.ident(), ignore_errors=True)
     if options.all:
-        if engine.stop():
+        if embedded.stop():
             print("Stopped the embedded engine.")
-        engine.remove_data()
-        layers.forget()
+        embedded.remove_data()
+        forget()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Can this machine run the tutorial? Imports containers, docker, engine, images."""
+"""Can this machine run the tutorial?"""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-import docker as api
+import docker
 
-from . import containers, docker, engine, images
-from .display import Table
+from .bases import images
+from .engine import client, embedded
 from .errors import WorkshopError
 from .paths import ROOT
+from .run import containers
+from .show.display import Table
 
 FREE_GB = 5
 PYTHON_IMAGE = "python:3.13-slim"
@@ -63,7 +65,7 @@ def _guarded(name: str, question: Callable[[], str]) -> Check:
         return Check(name, True, question())
     except WorkshopError as error:
         return Check(name, False, error.what, error.fix or "The README has more help.")
-    except (api.errors.DockerException, OSError) as error:
+    except (docker.errors.DockerException, OSError) as error:
         return Check(name, False, str(error), "Mend the engine first: the checks above say how.")
 
 
@@ -72,23 +74,23 @@ def _python() -> str:
 
 
 def _cli() -> str:
-    path = docker.cli()
+    path = client.cli()
     shown = subprocess.run([path, "buildx", "version"], capture_output=True, text=True).stdout
     return f"{path}, buildx {shown.split()[1]}"
 
 
 def _engine() -> str:
-    version = docker.client().version()["Version"]
-    if int(version.split(".")[0]) < docker.OLDEST_ENGINE:
+    version = client.connect().version()["Version"]
+    if int(version.split(".")[0]) < client.OLDEST_ENGINE:
         raise WorkshopError(
-            f"Docker Engine {version} is too old", f"Install {docker.OLDEST_ENGINE} or newer."
+            f"Docker Engine {version} is too old", f"Install {client.OLDEST_ENGINE} or newer."
         )
-    return engine.status()[1]
+    return embedded.status()[1]
 
 
 def _disk() -> str:
     free = shutil.disk_usage(ROOT).free / 1e9
-    root = docker.client().info().get("DockerRootDir", "")
+    root = client.connect().info().get("DockerRootDir", "")
     # The engine may live in a virtual machine, whose disk can't be seen from here.
     with contextlib.suppress(OSError):
         free = min(free, shutil.disk_usage(root).free / 1e9)
@@ -113,7 +115,7 @@ def _index() -> str:
     asked = containers.run(
         PYTHON_IMAGE,
         ["pip", "download", "--quiet", "--no-deps", "--retries=1", "--timeout=15", "uv"],
-        options=["--workdir", "/tmp", *docker.proxy_options("--env")],
+        options=["--workdir", "/tmp", *client.proxy_options("--env")],
         timeout=INDEX_TIMEOUT_S,
     )
     if asked.status:

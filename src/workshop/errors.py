@@ -1,4 +1,4 @@
-"""The one exception that readers meet: what went wrong, and the way out. Imports nothing."""
+"""The one exception that readers meet: what went wrong, and the way out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things are. Imports nothing."""
+"""Where things are."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from workshop import engine, notebooks, session
+from workshop.engine import embedded, session
+from workshop.lesson import notebooks
 from workshop.paths import NOTEBOOKS, ROOT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as on Unix")
@@ -28,10 +29,10 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 def browser():
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        if engine.os_release().get("ID") != "debian":
+        if embedded.os_release().get("ID") != "debian":
             pytest.fail("No Chromium or Chrome here. Install one, then run the test again.")
-        engine.apt_get("Fetching the package lists", "update")
-        engine.apt_get("Installing Chromium", "install", "--yes", "chromium")
+        embedded.apt_get("Fetching the package lists", "update")
+        embedded.apt_get("Installing Chromium", "install", "--yes", "chromium")
         path = shutil.which("chromium")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=FLAGS)

@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
-from workshop import containers, session
+from workshop.engine import session
 from workshop.paths import WORKSPACES
+from workshop.run import containers
 
 
 @pytest.fixture(scope="module")

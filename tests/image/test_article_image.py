@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from workshop import docker, dockerfile
+from workshop.build import grammar
+from workshop.engine import client
+from workshop.lesson.workspace import Workspace
 from workshop.paths import DOCKERFILE
-from workshop.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("left_clean")
 
@@ -17,7 +18,7 @@ SECRET = "a-secret-that-no-image-may-hold"
 @pytest.fixture(scope="module")
 def article(left_clean):
     """The top-level Dockerfile, built once; a secret lies in its build context."""
-    made = Workspace("test-article", dockerfile.steps(DOCKERFILE.read_text(encoding="utf-8")))
+    made = Workspace("test-article", grammar.steps(DOCKERFILE.read_text(encoding="utf-8")))
     made.write(".env", f"SECRET_KEY={SECRET}\n")
     made.build()
     return made
@@ -63,7 +64,7 @@ def test_psycopg_is_the_compiled_one(article):
 
 
 def test_both_stages_have_the_same_python(article):
-    bases = [stage.base for stage in dockerfile.stages(article.text)]
+    bases = [stage.base for stage in grammar.stages(article.text)]
     assert bases == ["python:3.13-slim"] * 2
     assert python(article, "--version").stdout.startswith("Python 3.13.")
 
@@ -131,7 +132,7 @@ def test_an_unknown_process_type_is_printed_and_passes_for_success(article):
 
 
 def test_it_holds_no_secret(article):
-    image = docker.client().images.get(article.tag)
+    image = client.connect().images.get(article.tag)
     told = json.dumps([image.history(), image.attrs])
     assert "collectstatic" in told
     assert SECRET not in told

@@ -18,9 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
-from workshop import docker, images, session
+from workshop.bases import images
+from workshop.engine import client, session
 from workshop.errors import WorkshopError
 
 PYTHON, POSTGRES = images.BASE_IMAGES
@@ -28,7 +30,7 @@ PASSWORD = "not-a-secret"
 
 ENSURE = """
 import sys
-from workshop import images
+from workshop.bases import images
 print(images.ensure(sys.argv[1:])[0].source)
 """
 
@@ -111,8 +113,8 @@ def tiny() -> Iterator[Callable[[str], str]]:
             tar.addfile(entry, io.BytesIO(content))
         repository, _, tag = name.rpartition(":")
         made.append(name)
-        docker.client().api.import_image_from_data(archive.getvalue(), repository, tag)
-        return str(docker.client().images.get(name).id)
+        client.connect().api.import_image_from_data(archive.getvalue(), repository, tag)
+        return str(client.connect().images.get(name).id)
 
     yield make
     for name in made:
@@ -121,8 +123,8 @@ def tiny() -> Iterator[Callable[[str], str]]:
 
 def forget(name: str) -> None:
     try:
-        docker.client().api.remove_image(name, force=True)
-    except docker.api.errors.ImageNotFound:
+        client.connect().api.remove_image(name, force=True)
+    except docker.errors.ImageNotFound:
         return
 
 
@@ -140,7 +142,7 @@ def in_registry(registry: str, name: str, tiny: Callable[[str], str]) -> str:
     full = f"{registry}/library/{name}"
     tiny(full)
     repository, _, tag = full.rpartition(":")
-    pushed = docker.client().images.push(repository, tag)
+    pushed = client.connect().images.push(repository, tag)
     assert '"error"' not in pushed
     forget(full)
     return name
@@ -157,7 +159,7 @@ def test_an_image_is_pulled_from_the_mirror_once(
     (pulled,) = images.ensure([in_registry])
     assert (pulled.name, pulled.source, pulled.stand_in) == (in_registry, "pulled", False)
     assert pulled.size == len(f"{registry}/library/{in_registry}")
-    assert docker.client().images.get(in_registry).tags == [in_registry]
+    assert client.connect().images.get(in_registry).tags == [in_registry]
     assert f"✔ {in_registry}: pulled" in capsys.readouterr().err
 
     (present,) = images.ensure([in_registry])
@@ -184,11 +186,11 @@ def test_what_was_pulled_can_be_removed_and_nothing_else(
     forget(in_registry)
     another = tiny(in_registry)
     assert images.remove() == []
-    assert docker.client().images.get(in_registry).id == another
+    assert client.connect().images.get(in_registry).id == another
 
 
 def test_of_two_processes_one_pulls(registry: str, in_registry: str, own_state: Path) -> None:
-    environment = {**os.environ, "WORKSHOP_REGISTRY": registry, "DOCKER_HOST": docker.host()}
+    environment = {**os.environ, "WORKSHOP_REGISTRY": registry, "DOCKER_HOST": client.host()}
     both = [
         subprocess.Popen(
             [sys.executable, "-c", ENSURE, in_registry],
@@ -252,7 +254,7 @@ def test_each_failure_of_a_pull_has_words_of_its_own(text: str, what: str, fix: 
 
 def run(image: str, *command: str, **options: object) -> tuple[int, str]:
     """Run one command in a container that is removed after; its exit status and output."""
-    container = docker.client().containers.run(
+    container = client.connect().containers.run(
         image, list(command), detach=True, labels=session.labels(), **options
     )
     try:
@@ -289,7 +291,7 @@ class TestPython:
         assert found.split() == [f"/usr/local/bin/{name}" for name in names]
 
     def test_it_starts_python(self) -> None:
-        config = docker.client().images.get(PYTHON).attrs["Config"]
+        config = client.connect().images.get(PYTHON).attrs["Config"]
         assert config["Cmd"] == ["python3"]
         assert not config["Entrypoint"]
         assert not config["User"]
@@ -336,7 +338,7 @@ class TestPython:
         assert "six" in sh("pip download --no-deps --dest /tmp six")
 
     def test_few_layers(self) -> None:
-        assert len(docker.client().images.get(PYTHON).attrs["RootFS"]["Layers"]) == 4
+        assert len(client.connect().images.get(PYTHON).attrs["RootFS"]["Layers"]) == 4
 
     def test_size_of_a_stand_in(self, python: images.Base) -> None:
         if not python.stand_in:
@@ -345,9 +347,9 @@ class TestPython:
 
 
 @pytest.fixture
-def server(postgres: images.Base) -> Iterator[docker.api.models.containers.Container]:
+def server(postgres: images.Base) -> Iterator[docker.models.containers.Container]:
     """A started PostgreSQL with a user and a database of its own, ready on TCP."""
-    container = docker.client().containers.run(
+    container = client.connect().containers.run(
         POSTGRES,
         detach=True,
         labels=session.labels(),
@@ -419,7 +421,7 @@ class TestPostgres:
         assert "POSTGRES_PASSWORD" in output
 
     def test_its_data_is_a_volume(self, postgres: images.Base) -> None:
-        config = docker.client().images.get(POSTGRES).attrs["Config"]
+        config = client.connect().images.get(POSTGRES).attrs["Config"]
         assert list(config["Volumes"]) == ["/var/lib/postgresql/data"]
         assert list(config["ExposedPorts"]) == ["5432/tcp"]
         assert config["StopSignal"] == "SIGINT"

@@ -2,15 +2,15 @@
 
 import pytest
 
-from workshop import bench
+from workshop.bench import dockerfiles
 
 pytestmark = pytest.mark.usefixtures("left_clean")
 
 
 def test_one_round_measures_every_column_and_says_what_it_does(capfd):
-    found = bench.run(1, ["production"])
+    found = dockerfiles.run(1, ["production"])
     row = found.rows["production"]
-    assert list(row) == list(bench.COLUMNS)
+    assert list(row) == list(dockerfiles.COLUMNS)
     assert 20e6 < row["compressed_bytes"] < row["bytes_over_base"] < 100e6
     # What a build without any cache takes, and what is left of it after small edits.
     assert row["noop_s"] < row["edit_s"] < row["dependency_s"] < row["cold_s"]

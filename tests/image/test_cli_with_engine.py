@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from workshop import docker, session
+from workshop.engine import client, session
 from workshop.paths import ROOT, SITE
 
 
@@ -42,7 +42,7 @@ def test_doctor_prints_one_line_a_check(workshop):
 def test_engine_status_names_the_engine(workshop):
     done = workshop("engine", "status")
     assert done.returncode == 0
-    assert docker.client().version()["Version"] in done.stdout
+    assert client.connect().version()["Version"] in done.stdout
 
 
 def test_images_says_where_each_one_came_from(workshop):
@@ -56,7 +56,7 @@ def test_build_tags_the_target_that_was_asked_for(workshop):
     done = workshop("build", "--target", "builder", "--tag", tag)
     assert done.returncode == 0, done.stderr
     assert "[builder 6/6] RUN pip wheel" in done.stdout
-    assert docker.client().images.get(tag).labels[session.LABEL] == workshop.ident
+    assert client.connect().images.get(tag).labels[session.LABEL] == workshop.ident
 
 
 def test_build_of_a_broken_file_is_one_message(workshop, tmp_path):
@@ -81,13 +81,13 @@ def test_clean_removes_what_is_labelled_and_nothing_else(workshop):
     mine, other = f"workshop-{workshop.ident}/mine", f"workshop-{session.ident()}/other"
     for tag, ident in ((mine, workshop.ident), (other, session.ident())):
         subprocess.run(
-            [docker.cli(), "build", "-q", "-t", tag, "--label", f"{session.LABEL}={ident}", "-"],
-            input="FROM python:3.13-slim\n", text=True, check=True, env=docker.environment(),
+            [client.cli(), "build", "-q", "-t", tag, "--label", f"{session.LABEL}={ident}", "-"],
+            input="FROM python:3.13-slim\n", text=True, check=True, env=client.environment(),
             capture_output=True,
         )  # fmt: skip
     done = workshop("clean")
     assert done.returncode == 0
-    left = {tag for image in docker.client().images.list() for tag in image.tags}
+    left = {tag for image in client.connect().images.list() for tag in image.tags}
     assert f"{mine}:latest" not in left
     assert {f"{other}:latest", "python:3.13-slim"} <= left
-    docker.client().api.remove_image(other)
+    client.connect().api.remove_image(other)

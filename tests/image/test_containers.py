@@ -2,9 +2,10 @@
 
 import pytest
 
-from workshop import containers, docker, session
+from workshop.engine import client, session
 from workshop.errors import WorkshopError
-from workshop.workspace import Workspace
+from workshop.lesson.workspace import Workspace
+from workshop.run import containers
 
 pytestmark = pytest.mark.usefixtures("left_clean")
 
@@ -187,8 +188,8 @@ def test_a_chapter_started_again_removes_what_a_killed_kernel_left():
 
 
 def test_volumes_of_a_container_go_with_it():
-    before = {volume.name for volume in docker.client().volumes.list()}
+    before = {volume.name for volume in client.connect().volumes.list()}
     with containers.start(IMAGE, ["sleep", "60"], options=["--volume", "/data"]) as running:
         (mount,) = running._container().attrs["Mounts"]
         assert mount["Name"] not in before
-    assert mount["Name"] not in {volume.name for volume in docker.client().volumes.list()}
+    assert mount["Name"] not in {volume.name for volume in client.connect().volumes.list()}

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from jupyter_client.manager import KernelManager
 
-from workshop import docker, session
+from workshop.engine import client, session
 
 pytestmark = [
     pytest.mark.usefixtures("left_clean"),
@@ -104,7 +104,7 @@ def commands_with(text):
 
 def my_containers():
     mine = {"label": f"{session.LABEL}={session.ident()}"}
-    return docker.client().containers.list(all=True, filters=mine, ignore_removed=True)
+    return client.connect().containers.list(all=True, filters=mine, ignore_removed=True)
 
 
 def someone_runs():

@@ -18,10 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workshop import docker, dockerfile, layers, session
-from workshop.look import look
+from workshop.build import grammar
+from workshop.engine import client, session
+from workshop.layers.image import of_archive, of_image
+from workshop.layers.look import look
+from workshop.lesson.workspace import Workspace
 from workshop.paths import DOCKERFILE
-from workshop.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("left_clean")
 
@@ -40,13 +42,13 @@ def nothing_kept():
 
 def flattened(image):
     """Bytes of each file and kind of everything else, as `docker export` has them."""
-    client = docker.client().api
+    engine = client.connect().api
     name = f"{session.prefix()}-export-{secrets.token_hex(4)}"
-    client.create_container(image, command=["nothing"], name=name, labels=session.labels())
+    engine.create_container(image, command=["nothing"], name=name, labels=session.labels())
     try:
-        exported = io.BytesIO(b"".join(client.export(name)))
+        exported = io.BytesIO(b"".join(engine.export(name)))
     finally:
-        client.remove_container(name, v=True)
+        engine.remove_container(name, v=True)
     with tarfile.open(fileobj=exported) as tar:
         return {m.name.rstrip("/"): m.size for m in tar if not m.isdir()}
 
@@ -75,13 +77,13 @@ def assert_exact(image, stored):
 def test_superseded_bytes_are_exact_on_500_generated_images(images):
     """Ten at a time, side by side, because the engine mostly waits for the disk."""
     tags = [f"{session.prefix()}/generated:{number}" for number in range(len(images))]
-    docker.client().images.load(archives.docker_form(*images, tags=tags))
+    client.connect().images.load(archives.docker_form(*images, tags=tags))
     try:
         with ThreadPoolExecutor() as pool:
             list(pool.map(assert_exact_on, tags, images))
     finally:
         for tag in tags:
-            docker.client().api.remove_image(tag)
+            client.connect().api.remove_image(tag)
 
 
 def assert_exact_on(tag, made):
@@ -89,7 +91,7 @@ def assert_exact_on(tag, made):
     for layer in made:
         with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
             stored += sum(m.size for m in tar if m.isfile())
-    assert_exact(layers.of_image(tag), stored)
+    assert_exact(of_image(tag), stored)
 
 
 # The project's own images
@@ -98,7 +100,7 @@ def assert_exact_on(tag, made):
 @pytest.fixture(scope="module")
 def article():
     """The top-level Dockerfile, built."""
-    made = Workspace("test-look", dockerfile.steps(DOCKERFILE.read_text(encoding="utf-8")))
+    made = Workspace("test-look", grammar.steps(DOCKERFILE.read_text(encoding="utf-8")))
     made.build()
     return made
 
@@ -107,7 +109,7 @@ def article():
 def saved(article, tmp_path_factory):
     """Its archive, as `docker save` writes it."""
     path = tmp_path_factory.mktemp("saved") / "article.tar"
-    docker.run_cli("save", "--output", str(path), f"{article.tag}:latest")
+    client.run_cli("save", "--output", str(path), f"{article.tag}:latest")
     return path
 
 
@@ -123,7 +125,7 @@ def stored_in(path):
 
 
 def test_superseded_bytes_are_exact_on_the_articles_image(article, saved):
-    found = layers.of_image(article.tag)
+    found = of_image(article.tag)
     assert_exact(found, stored_in(saved))
     # The engine counts a symlink's target as content, in a layer that it imported as a file.
     targets = sum(len(e.target.encode()) for _, e in found.stored() if e.kind == "symlink")
@@ -132,8 +134,8 @@ def test_superseded_bytes_are_exact_on_the_articles_image(article, saved):
 
 @pytest.mark.parametrize("image", ["python:3.13-slim", "postgres:17"])
 def test_superseded_bytes_are_exact_on_the_base_images(image, tmp_path):
-    docker.run_cli("save", "--output", str(tmp_path / "image.tar"), image)
-    assert_exact(layers.of_image(image), stored_in(tmp_path / "image.tar"))
+    client.run_cli("save", "--output", str(tmp_path / "image.tar"), image)
+    assert_exact(of_image(image), stored_in(tmp_path / "image.tar"))
 
 
 def test_the_command_names_the_wheels_with_at_least_12_mb(article):
@@ -202,7 +204,7 @@ def dived(saved, tmp_path_factory):
 
 
 def test_dive_counts_the_same_bytes_in_each_layer(dived, saved):
-    found = layers.of_archive(saved)
+    found = of_archive(saved)
     assert [layer["sizeBytes"] for layer in dived["layer"]] == [la.size for la in found.layers]
     assert dived["image"]["sizeBytes"] == found.size
 
@@ -210,7 +212,7 @@ def test_dive_counts_the_same_bytes_in_each_layer(dived, saved):
 def test_dive_adds_up_every_copy_of_a_path_that_occurs_twice(dived, saved):
     """Where both mean the same: a path, and the bytes of all its copies."""
     copies = defaultdict(list)
-    for _, entry in layers.of_archive(saved).stored():
+    for _, entry in of_archive(saved).stored():
         copies[f"/{entry.path}"].append(entry.size)
     told = {file["file"]: file["sizeBytes"] for file in dived["image"]["fileReference"]}
     twice = {path: sum(sizes) for path, sizes in copies.items() if len(sizes) > 1 and sum(sizes)}
@@ -219,7 +221,7 @@ def test_dive_adds_up_every_copy_of_a_path_that_occurs_twice(dived, saved):
 
 def test_dive_does_not_see_a_removed_folder_and_the_engine_says_who_is_right(dived, article):
     """dive compares paths, and a removed folder is one mark: no path in it occurs twice."""
-    found = layers.of_image(article.tag)
+    found = of_image(article.tag)
     wheels = [s for s in found.superseded if s.path.startswith("wheels/")]
     assert not [f for f in dived["image"]["fileReference"] if f["file"].startswith("/wheels/")]
     assert dived["image"]["inefficientBytes"] < 5_000_000 < sum(s.bytes for s in wheels)

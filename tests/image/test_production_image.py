@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from workshop import containers, docker
-from workshop.bench import lost_at_stop
-from workshop.build import BuildFailed
+from workshop.bench.dockerfiles import lost_at_stop
+from workshop.build.buildx import BuildFailed
+from workshop.engine import client
+from workshop.lesson.workspace import Workspace
 from workshop.paths import VARIANTS, program
-from workshop.workspace import Workspace
+from workshop.run import containers
 
 pytestmark = pytest.mark.usefixtures("left_clean")
 
@@ -145,13 +146,13 @@ def test_03_a_request_that_runs_is_answered_before_it_stops(slow):
 def test_03_a_request_that_waits_for_a_thread_is_answered_too(slow):
     container, host = slow(WEB_CONCURRENCY="1", WEB_THREADS="1")
     clients = [Client(host, b"/slow?2") for _ in range(3)]
-    for client in clients:
-        client.start()
+    for one in clients:
+        one.start()
     time.sleep(1)
     ended = container.stop(timeout=10)
-    for client in clients:
-        client.join(20)
-    assert [client.answered for client in clients] == [True] * 3
+    for one in clients:
+        one.join(20)
+    assert [one.answered for one in clients] == [True] * 3
     assert ended.status == 0
 
 
@@ -209,7 +210,7 @@ def test_08_the_dev_group_is_absent(production, image):
 
 
 def test_11_it_holds_no_secret_and_no_junk(production, image):
-    told = docker.client().images.get(production.tag)
+    told = client.connect().images.get(production.tag)
     assert SECRET not in json.dumps([told.history(), told.attrs])
     assert [f for f in image.unwanted().findings if "secret" in f.kind or f.kind == ".git"] == []
     stored = [entry.path for number, entry in image.image.stored() if number >= image.base_layers]
@@ -337,14 +338,14 @@ def test_16_two_builds_give_the_same_files(production, image):
 
 
 def test_16_one_argument_sets_the_base(production):
-    asked = docker.client().images.get("python:3.13-slim")
+    asked = client.connect().images.get("python:3.13-slim")
     asked.tag("workshop-base-by-another-name", "1")
     try:
         built = production.build(
             "--build-arg", "PYTHON_IMAGE=workshop-base-by-another-name:1", name="pinned"
         )
     finally:
-        docker.client().api.remove_image("workshop-base-by-another-name:1")
+        client.connect().api.remove_image("workshop-base-by-another-name:1")
     assert "FROM workshop-base-by-another-name:1" in [step.instruction for step in built.steps]
 
 
@@ -360,7 +361,7 @@ def test_17_it_is_described(production):
 
 def test_17_its_bill_of_materials_names_every_package(production, tmp_path):
     archive = tmp_path / "image.tar"
-    docker.run_cli("save", "--output", str(archive), f"{production.tag}:latest")
+    client.run_cli("save", "--output", str(archive), f"{production.tag}:latest")
     command = [program("syft"), "scan", f"docker-archive:{archive}", "-q", "-o", "cyclonedx-json"]
     bill = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     purls = {part["purl"].partition("?")[0] for part in bill["components"] if "purl" in part}
@@ -377,7 +378,7 @@ def test_container_structure_test_agrees(production):
     command = [program("container-structure-test"), "test", "--config", spec]
     done = subprocess.run(
         [*command, "--image", f"{production.tag}:latest"],
-        env=docker.environment(), capture_output=True, text=True,
+        env=client.environment(), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Failures:    0" in done.stdout

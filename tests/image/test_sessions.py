@@ -7,17 +7,17 @@ import shutil
 import subprocess
 import sys
 
-import docker as api
+import docker
 import pytest
 
-from workshop import docker, session
+from workshop.engine import client, session
 from workshop.paths import WORKSPACES
 
 # One reader's kernel: a word on standard input runs the next cell.
 READER = """
 import json, sys
-from workshop import session
-from workshop.workspace import Workspace
+from workshop.engine import session
+from workshop.lesson.workspace import Workspace
 
 def tell(**what):
     print(json.dumps(what), flush=True)
@@ -77,11 +77,11 @@ def readers():
 
 
 def on_the_engine(ident):
-    client = docker.client()
+    engine = client.connect()
     mine = {"label": f"{session.LABEL}={ident}"}
     return {
-        "containers": [c.name for c in client.containers.list(all=True, filters=mine)],
-        "images": [t for i in client.images.list(filters=mine) for t in i.tags],
+        "containers": [c.name for c in engine.containers.list(all=True, filters=mine)],
+        "images": [t for i in engine.images.list(filters=mine) for t in i.tags],
     }
 
 
@@ -117,5 +117,5 @@ def test_two_readers_in_the_same_chapter(readers):
     }
     assert not any(two.go_on()["left"].values())
     assert on_the_engine(two.id) == {"containers": [], "images": []}
-    with pytest.raises(api.errors.ImageNotFound):
-        docker.client().images.get(told[1]["tag"])
+    with pytest.raises(docker.errors.ImageNotFound):
+        client.connect().images.get(told[1]["tag"])

@@ -4,10 +4,11 @@ import secrets
 
 import pytest
 
-from workshop import docker, dockerfile, session
-from workshop.build import BuildFailed
+from workshop.build import grammar
+from workshop.build.buildx import BuildFailed
+from workshop.engine import client, session
 from workshop.errors import WorkshopError
-from workshop.workspace import Workspace
+from workshop.lesson.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("left_clean")
 
@@ -22,7 +23,7 @@ def ws():
 
 
 def text_of(*steps):
-    return dockerfile.join([BASE, *steps])
+    return grammar.join([BASE, *steps])
 
 
 # The order of steps
@@ -120,7 +121,7 @@ def test_images_from_before_a_change_do_not_pile_up(ws):
     for number in range(3):
         ws.replace(f"n{number}", f"RUN echo {secrets.token_hex(4)} > /a", "/a")
     mine = {"label": f"{session.LABEL}={session.ident()}"}
-    assert docker.client().images.list(filters={**mine, "dangling": True}) == []
+    assert client.connect().images.list(filters={**mine, "dangling": True}) == []
 
 
 def test_a_new_workspace_forgets_the_old_one(ws):
@@ -254,7 +255,7 @@ def test_the_same_line_twice_adds_twice(ws):
 
 def test_a_stage_starts_from_an_image_or_from_an_earlier_stage():
     ws = Workspace("test-steps")
-    base = docker.client().images.get("python:3.13-slim").attrs["Size"]
+    base = client.connect().images.get("python:3.13-slim").attrs["Size"]
     one = ws.put("one", "FROM python:3.13-slim AS one").added
     assert (one.base, one.layers, one.bytes) == ("python:3.13-slim", 0, base)
     ws.put("a", A_FILE)
@@ -293,9 +294,9 @@ def test_superseded_images_do_not_pile_up(ws):
     for number in range(3):
         ws.put("b", f"ENV B={number} C={secrets.token_hex(4)}")
     mine = {"label": f"{session.LABEL}={session.ident()}"}
-    images = docker.client().images.list(filters=mine)
+    images = client.connect().images.list(filters=mine)
     assert [image.tags for image in images if f"{ws.tag}:latest" in image.tags]
-    assert docker.client().images.list(filters={**mine, "dangling": True}) == []
+    assert client.connect().images.list(filters={**mine, "dangling": True}) == []
 
 
 def test_the_dockerfile_so_far_marks_the_newest_step(ws):

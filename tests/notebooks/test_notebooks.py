@@ -6,7 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from workshop import dockerfile, notebooks
+from workshop.build import grammar
+from workshop.lesson import notebooks
 from workshop.paths import DOCKERFILE, NOTEBOOKS
 
 CHAPTERS = notebooks.chapters()
@@ -129,10 +130,10 @@ def test_the_minutes_agree_between_the_chapters_and_their_maps():
 def test_the_steps_of_chapters_02_and_03_are_the_dockerfile():
     steps = steps_in(NOTEBOOKS / "02-builder-stage.ipynb")
     steps += steps_in(NOTEBOOKS / "03-final-stage.ipynb")
-    assert dockerfile.join(steps) == DOCKERFILE.read_text(encoding="utf-8")
+    assert grammar.join(steps) == DOCKERFILE.read_text(encoding="utf-8")
 
 
 def test_the_steps_of_chapter_01_are_the_one_stage_variant():
     steps = steps_in(NOTEBOOKS / "01-the-sample-project.ipynb")
     variant = NOTEBOOKS.parent / "variants" / "one-stage.Dockerfile"
-    assert dockerfile.join(steps) == variant.read_text(encoding="utf-8")
+    assert grammar.join(steps) == variant.read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ from benchmark_layers import peak_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workshop import archive
 from workshop.errors import WorkshopError
+from workshop.layers import archive
 
 LOWER = tar("etc/", member("etc/passwd", b"root:x:0:0::/:/bin/sh\n"), member("etc/old", b"12345"))
 UPPER = tar("etc/", "etc/.wh.old", member("new", b"1234567"))

@@ -6,28 +6,28 @@ import json
 
 import pytest
 
-from workshop import bench
+from workshop.bench import dockerfiles
 from workshop.errors import WorkshopError
 
 
 @pytest.fixture
 def result():
     rows = {
-        name: dict.fromkeys(bench.COLUMNS, factor * 1000.0)
-        for name, factor in ((bench.COMPARED_WITH, 2), ("production", 1))
+        name: dict.fromkeys(dockerfiles.COLUMNS, factor * 1000.0)
+        for name, factor in ((dockerfiles.COMPARED_WITH, 2), ("production", 1))
     }
-    return bench.Benchmark(rows, 3, "Nothing else.")
+    return dockerfiles.Benchmark(rows, 3, "Nothing else.")
 
 
 def test_ratios_come_first_and_a_picture_last(result):
     first, second, busy, picture = result.parts().parts
     assert "medians of 3 rounds" in first.caption
-    assert first.rows[1] == ("production", *["0.50"] * len(bench.COLUMNS))
+    assert first.rows[1] == ("production", *["0.50"] * len(dockerfiles.COLUMNS))
     assert second.rows[1][:4] == ("production", "1.0 kB", "1.0 kB", "1000.0 s")
     assert busy == "Nothing else."
     assert result.ratio("cold_s") == 0.5
     assert picture.png.startswith(b"\x89PNG")
-    assert f"cold build: {bench.COMPARED_WITH} 2000.0 s, production 1000.0 s" in picture.alt
+    assert f"cold build: {dockerfiles.COMPARED_WITH} 2000.0 s, production 1000.0 s" in picture.alt
     whole, half = [line for line in picture.text().splitlines() if "000.0 s" in line][:2]
     assert whole.count("█") == 2 * half.count("█") > 0
 
@@ -60,19 +60,19 @@ def test_the_json_is_as_the_contract_says(result):
 
 def test_a_dockerfile_that_is_not_there_is_refused():
     with pytest.raises(WorkshopError, match="no Dockerfile 'podman'") as caught:
-        bench.run(1, ["podman"])
+        dockerfiles.run(1, ["podman"])
     assert "production" in caught.value.fix
 
 
 def test_no_round_is_refused():
     with pytest.raises(WorkshopError, match="No round"):
-        bench.run(0)
+        dockerfiles.run(0)
 
 
 def test_every_dockerfile_is_there():
-    assert all(path.is_file() for path in bench.DOCKERFILES.values())
+    assert all(path.is_file() for path in dockerfiles.DOCKERFILES.values())
 
 
 def test_packed_bytes_are_those_of_gzip():
     data = bytes(range(256)) * 5000
-    assert abs(bench._packed(io.BytesIO(data)) - len(gzip.compress(data, 6))) < 100
+    assert abs(dockerfiles._packed(io.BytesIO(data)) - len(gzip.compress(data, 6))) < 100

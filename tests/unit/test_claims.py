@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from workshop import check, expect_failure
-from workshop.claims import ClaimFailed
 from workshop.errors import WorkshopError
+from workshop.lesson.claims import ClaimFailed
 
 
 def failure_of(call):

@@ -8,7 +8,8 @@ import sys
 import archives
 import pytest
 
-from workshop import cli, docker, engine
+from workshop import cli
+from workshop.engine import client, embedded
 from workshop.paths import NOTEBOOKS
 
 COMMANDS = ("doctor", "engine", "images", "lab", "run", "build", "layers", "bench", "clean")
@@ -19,11 +20,11 @@ NOWHERE = "unix:///no/such/docker.sock"
 def no_engine(monkeypatch):
     """A machine on which no engine answers and none can be started."""
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr(docker, "candidates", lambda: [NOWHERE])
-    monkeypatch.setattr(engine, "_distribution", lambda: "some-other-system")
-    docker.forget()
+    monkeypatch.setattr(client, "candidates", lambda: [NOWHERE])
+    monkeypatch.setattr(embedded, "_distribution", lambda: "some-other-system")
+    client.forget()
     yield
-    docker.forget()
+    client.forget()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -70,7 +71,7 @@ def test_without_an_engine_there_is_one_message_and_a_way_out(command, no_engine
     assert printed.err == (
         f"✘ No Docker engine answers. Tried: {NOWHERE}. "
         "The tutorial starts an engine of its own on Debian and Ubuntu only.\n"
-        f"→ {docker.INSTALL_DOCKER}\n"
+        f"→ {client.INSTALL_DOCKER}\n"
     )
 
 
@@ -98,13 +99,13 @@ def test_what_is_no_image_is_one_message(no_engine, tmp_path, capsys):
 
 def test_a_dead_docker_host_is_named_and_no_other_engine_is_started(monkeypatch, capsys):
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
-    docker.forget()
+    client.forget()
     assert cli.main(["engine", "start"]) == 1
     assert capsys.readouterr().err == (
         f"✘ DOCKER_HOST is {NOWHERE}, and no engine answers there.\n"
         "→ Start that engine, or unset DOCKER_HOST.\n"
     )
-    docker.forget()
+    client.forget()
 
 
 def test_engine_status_without_an_engine(no_engine, capsys):
@@ -138,10 +139,10 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no engine is ever started")
 def test_without_root_and_sudo_the_reason_is_said(no_engine, monkeypatch, capsys):
-    monkeypatch.setattr(engine, "_distribution", lambda: "debian")
+    monkeypatch.setattr(embedded, "_distribution", lambda: "debian")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(engine.shutil, "which", lambda name: None)
+    monkeypatch.setattr(embedded.shutil, "which", lambda name: None)
     assert cli.main(["engine", "start"]) == 1
     said = capsys.readouterr().err
     assert "Starting one takes root, and there is no sudo here." in said
-    assert docker.INSTALL_DOCKER in said
+    assert client.INSTALL_DOCKER in said

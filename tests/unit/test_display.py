@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from workshop import display
-from workshop.display import Command, Listing, Stack, Table, command_line, shorten, size
+from workshop.show import display
+from workshop.show.display import Command, Listing, Stack, Table, command_line, shorten, size
 
 TABLE = Table("Two <rows>", ("step", "size"), [("RUN a && b", "5 B"), ("x", "10 B")], ("size",))
 

@@ -8,8 +8,9 @@ import requests
 from archives import FOLDER, LINK, SYMLINK, member, tar
 from docker.models.images import Image
 
-from workshop import archive, layers
 from workshop.errors import WorkshopError
+from workshop.layers import archive
+from workshop.layers import image as layers
 
 
 def image(*made, history=None, **settings):

@@ -24,8 +24,8 @@ SAID_OF_DOCKERFILES = {
     "variants/uv.Dockerfile": ["DL3008", "DL3008", "DL3066"],
     # Stand-ins take the packages of the day, as the official images do; awk's pipes fail
     # loudly two lines on, when the modules are imported.
-    "src/workshop/standins/python.Dockerfile": ["DL3008", "DL3008", "DL4006"],
-    "src/workshop/standins/postgres.Dockerfile": ["DL3008"],
+    "src/workshop/bases/standins/python.Dockerfile": ["DL3008", "DL3008", "DL4006"],
+    "src/workshop/bases/standins/postgres.Dockerfile": ["DL3008"],
 }
 
 

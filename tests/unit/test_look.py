@@ -7,10 +7,10 @@ import archives
 import pytest
 from archives import LINK, SYMLINK, member, tar
 
-from workshop import unwanted
 from workshop.errors import WorkshopError
-from workshop.figure import Figure, Row
-from workshop.look import instruction, look, readable
+from workshop.layers import unwanted
+from workshop.layers.look import instruction, look, readable
+from workshop.show.figure import Figure, Row
 
 SITE = "usr/lib/python3/site-packages"
 RECORD = "dj/__init__.py,sha256=abc,5\ndj-1.0.dist-info/RECORD,,\n../../../bin/dj-admin,,\n"
@@ -144,7 +144,7 @@ def test_where_do_the_megabytes_go(image):
 
 def test_the_layers_of_a_base_are_shown_as_one(tmp_path, make, monkeypatch):
     digests = [layer.digest for layer in make(["a"], *LAYERS, history=HISTORY[:1] + HISTORY).layers]
-    monkeypatch.setattr("workshop.layers.digests_of", lambda name: digests[:2])
+    monkeypatch.setattr("workshop.layers.look.digests_of", lambda name: digests[:2])
     image = look(str(tmp_path / "image.tar"), base="the-base:1")
     assert image.base_layers == 2
     rows = [line.split()[:2] for line in image.text().splitlines()[3:6]]
@@ -153,7 +153,7 @@ def test_the_layers_of_a_base_are_shown_as_one(tmp_path, make, monkeypatch):
     assert image.owner("/wheels/dj.whl").steps[0][0] == "1"
     assert "1 COPY /app/wheels /wheels" in image.superseded().text()
     assert len(image.figure().rows) == 2
-    monkeypatch.setattr("workshop.layers.digests_of", lambda name: ["sha256:another"])
+    monkeypatch.setattr("workshop.layers.look.digests_of", lambda name: ["sha256:another"])
     assert look(str(tmp_path / "image.tar"), base="another").base_layers == 0
 
 

@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from workshop import live, magic, session, workspace
-from workshop.display import Listing
+from workshop.engine import session
 from workshop.errors import WorkshopError
-from workshop.workspace import Added, Diff
+from workshop.lesson import magic, workspace
+from workshop.lesson.workspace import Added, Diff
+from workshop.show import live
+from workshop.show.display import Listing
 
 
 @pytest.fixture

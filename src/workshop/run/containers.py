@@ -1,4 +1,4 @@
-"""Run containers that never stay behind. Imports docker, display, errors, session.
+"""Run containers that never stay behind.
 
 Every container carries the session's label and a name of its own, is published on
 127.0.0.1 only, on a port that the engine picks, and is removed when its cell, its
@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import docker as api
+import docker
 import requests
 
-from . import docker, session
-from .display import Command, Composed, Shown
-from .errors import WorkshopError
+from ..engine import client, session
+from ..errors import WorkshopError
+from ..show.display import Command, Composed, Shown
 
 READY_S = 60.0
 
@@ -77,13 +77,13 @@ def _output(words: list[str], real: list[str], timeout: float) -> Output:
     start = time.monotonic()
     try:
         done = subprocess.run(
-            [docker.cli(), *real],
+            [client.cli(), *real],
             capture_output=True,
             text=True,
             encoding="utf-8",
             errors="replace",
             stdin=subprocess.DEVNULL,
-            env=docker.environment(),
+            env=client.environment(),
             timeout=timeout,
         )
     except subprocess.TimeoutExpired:
@@ -195,8 +195,8 @@ class Container(Shown):
 
     def _container(self) -> Any:
         try:
-            return docker.client().containers.get(self.name)
-        except api.errors.NotFound:
+            return client.connect().containers.get(self.name)
+        except docker.errors.NotFound:
             raise WorkshopError(
                 "This container is gone.", "Run the cell that started it again."
             ) from None
@@ -225,8 +225,8 @@ def start(
     _remove(full_name)
     words = [*publish, *options, *_env_words(env), image, *command]
     try:
-        docker.run_cli("run", "--detach", *_ours(full_name), *words)
-        found = docker.client().containers.get(full_name)
+        client.run_cli("run", "--detach", *_ours(full_name), *words)
+        found = client.connect().containers.get(full_name)
         mapped = (found.ports or {}).get(f"{port}/tcp") if port else None
         container = Container(
             ["docker", "run", "--detach", "--name", full_name, *words],
@@ -311,5 +311,5 @@ def _new_name() -> str:
 
 
 def _remove(name: str) -> None:
-    with contextlib.suppress(api.errors.APIError):
-        docker.client().api.remove_container(name, force=True, v=True)
+    with contextlib.suppress(docker.errors.APIError):
+        client.connect().api.remove_container(name, force=True, v=True)

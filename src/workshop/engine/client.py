@@ -1,4 +1,4 @@
-"""Find the docker command line and the engine, and talk to them. Imports errors.
+"""Find the docker command line and the engine, and talk to them.
 
 Builds go through the command line, because only BuildKit's own client speaks to
 BuildKit. Containers, history and archives go through the Engine API.
@@ -12,9 +12,9 @@ import os
 import shutil
 import subprocess
 
-import docker as api
+import docker
 
-from .errors import WorkshopError
+from ..errors import WorkshopError
 
 EMBEDDED_HOST = "unix:///run/dockerfile-workshop/docker.sock"
 DEFAULT_HOST = (
@@ -75,15 +75,15 @@ def cli() -> str:
 def answers(host: str) -> bool:
     """True when an engine answers at ``host`` (the DOCKER_HOST form, as unix://…)."""
     try:
-        client = api.DockerClient(base_url=host, timeout=ANSWER_S)
-    except (api.errors.DockerException, ValueError):
+        engine = docker.DockerClient(base_url=host, timeout=ANSWER_S)
+    except (docker.errors.DockerException, ValueError):
         return False
     try:
-        return bool(client.ping())
+        return bool(engine.ping())
     except Exception:  # the transports raise a dozen kinds, all mean "no"
         return False
     finally:
-        client.close()
+        engine.close()
 
 
 def candidates() -> list[str]:
@@ -135,14 +135,14 @@ def environment() -> dict[str, str]:
 
 
 @functools.cache
-def client() -> api.DockerClient:
+def connect() -> docker.DockerClient:
     """The Engine API client of the engine in use."""
-    return api.DockerClient(base_url=host(), timeout=120)
+    return docker.DockerClient(base_url=host(), timeout=120)
 
 
 def forget() -> None:
     """Look for the command line and the engine anew (after one was started)."""
-    for cached in (cli, host, client):
+    for cached in (cli, host, connect):
         cached.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""Just enough Dockerfile grammar to grow one step by step. Imports errors.
+"""Just enough Dockerfile grammar to grow one step by step.
 
 A *step* is a paragraph: the lines between two blank lines, with its comments. So a
 Dockerfile is its steps joined by blank lines, and cutting is the inverse of joining.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .errors import WorkshopError
+from ..errors import WorkshopError
 
 _FROM = re.compile(
     r"FROM\s+(?:--\S+\s+)*(?P<base>\S+)(?:\s+AS\s+(?P<name>\S+))?\s*$", re.IGNORECASE

@@ -1,4 +1,4 @@
-"""Build an image with BuildKit and say which steps ran. Imports docker, display, errors.
+"""Build an image with BuildKit and say which steps ran.
 
 The command line reports progress as JSON (``--progress=rawjson``): one object per
 event, printed over several lines before buildx 0.15 and on one line since. Error text
@@ -19,9 +19,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from . import docker
-from .display import Command, Composed, Stack, Table, shorten
-from .errors import WorkshopError
+from ..engine import client
+from ..errors import WorkshopError
+from ..show.display import Command, Composed, Stack, Table, shorten
 
 _STEP = re.compile(r"^\[(?:(?P<stage>\S+) )?(?P<number>\d+)/(?P<total>\d+)\] (?P<what>.*)$", re.S)
 _EXIT = re.compile(r"exit code: (\d+)")
@@ -186,7 +186,7 @@ class _Vertex:
         )
 
 
-def build(
+def build_image(
     *,
     tag: str,
     shown_as: str,
@@ -203,13 +203,13 @@ def build(
     ``options`` go to ``docker build`` as they are. ``progress`` gets a line whenever
     something moves. Raises BuildFailed; an interrupt cancels the build and passes on.
     """
-    words = ["docker", "build", *options, *docker.proxy_options("--build-arg")]
+    words = ["docker", "build", *options, *client.proxy_options("--build-arg")]
     if file:
         words += ["--file", f"{shown_as}/{file}"]
     if target:
         words += ["--target", target]
     words += ["--tag", tag, shown_as]
-    real = [docker.cli(), "buildx", "build", "--progress=rawjson"]
+    real = [client.cli(), "buildx", "build", "--progress=rawjson"]
     for name, value in (labels or {}).items():
         real += ["--label", f"{name}={value}"]
     start = time.monotonic()
@@ -218,7 +218,7 @@ def build(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env=docker.environment(),
+        env=client.environment(),
         cwd=cwd,
         text=True,
         encoding="utf-8",

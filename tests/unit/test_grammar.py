@@ -2,7 +2,7 @@
 
 import pytest
 
-from workshop import dockerfile
+from workshop.build import grammar
 from workshop.errors import WorkshopError
 from workshop.paths import DOCKERFILE
 
@@ -32,16 +32,16 @@ CMD ["server"]
     ],
 )
 def test_steps_is_the_inverse_of_join(parts):
-    assert dockerfile.steps(dockerfile.join(parts)) == parts
+    assert grammar.steps(grammar.join(parts)) == parts
 
 
 @pytest.mark.parametrize("text", [TWO_STAGES, DOCKERFILE.read_text(encoding="utf-8")])
 def test_join_is_the_inverse_of_steps(text):
-    assert dockerfile.join(dockerfile.steps(text)) == text
+    assert grammar.join(grammar.steps(text)) == text
 
 
 def test_blank_lines_of_any_kind_end_a_step():
-    assert dockerfile.steps("\n\nFROM a\n\n\n\nRUN b\n \t \nRUN c\n\n") == [
+    assert grammar.steps("\n\nFROM a\n\n\n\nRUN b\n \t \nRUN c\n\n") == [
         "FROM a",
         "RUN b",
         "RUN c",
@@ -49,7 +49,7 @@ def test_blank_lines_of_any_kind_end_a_step():
 
 
 def test_an_empty_dockerfile_has_no_steps():
-    assert dockerfile.steps("\n \n\n") == []
+    assert grammar.steps("\n \n\n") == []
 
 
 @pytest.mark.parametrize(
@@ -65,56 +65,56 @@ def test_an_empty_dockerfile_has_no_steps():
     ],
 )
 def test_instructions(text, expected):
-    assert dockerfile.instructions(text) == expected
+    assert grammar.instructions(text) == expected
 
 
 @pytest.mark.parametrize(
     ("instruction", "expected"),
     [
-        ("FROM a", dockerfile.Stage("", "a")),
-        ("FROM a:1 AS b", dockerfile.Stage("b", "a:1")),
-        ("from a as b", dockerfile.Stage("b", "a")),
-        ("FROM --platform=$BUILDPLATFORM a AS b", dockerfile.Stage("b", "a")),
+        ("FROM a", grammar.Stage("", "a")),
+        ("FROM a:1 AS b", grammar.Stage("b", "a:1")),
+        ("from a as b", grammar.Stage("b", "a")),
+        ("FROM --platform=$BUILDPLATFORM a AS b", grammar.Stage("b", "a")),
         ("RUN echo FROM a", None),
         ("COPY --from=builder /a /b", None),
     ],
 )
 def test_stage_of(instruction, expected):
-    assert dockerfile.stage_of(instruction) == expected
+    assert grammar.stage_of(instruction) == expected
 
 
 def test_stages_in_order():
-    assert [(s.name, s.base) for s in dockerfile.stages(TWO_STAGES)] == [
+    assert [(s.name, s.base) for s in grammar.stages(TWO_STAGES)] == [
         ("builder", "python:3.13-slim"),
         ("final", "python:3.13-slim"),
     ]
 
 
 def test_upto_stage_ends_before_the_next_from():
-    assert dockerfile.upto_stage(TWO_STAGES, "builder") == dockerfile.steps(TWO_STAGES)[:3]
+    assert grammar.upto_stage(TWO_STAGES, "builder") == grammar.steps(TWO_STAGES)[:3]
 
 
 def test_upto_the_last_stage_is_everything():
-    assert dockerfile.upto_stage(TWO_STAGES, "final") == dockerfile.steps(TWO_STAGES)
+    assert grammar.upto_stage(TWO_STAGES, "final") == grammar.steps(TWO_STAGES)
 
 
 def test_an_unknown_stage_is_an_error_that_lists_the_stages():
     with pytest.raises(WorkshopError) as caught:
-        dockerfile.upto_stage(TWO_STAGES, "runtime")
+        grammar.upto_stage(TWO_STAGES, "runtime")
     assert "no stage 'runtime'" in caught.value.what
     assert "builder, final" in caught.value.fix
 
 
 def test_a_dockerfile_without_named_stages_says_so():
     with pytest.raises(WorkshopError, match="none with a name"):
-        dockerfile.upto_stage("FROM a\n", "builder")
+        grammar.upto_stage("FROM a\n", "builder")
 
 
 def test_a_build_argument_in_from_has_its_default():
     text = "ARG BASE=python:3.13-slim\nFROM ${BASE} AS one\nFROM $BASE AS two\nFROM ${OTHER}\n"
-    assert [s.base for s in dockerfile.stages(text)] == ["python:3.13-slim"] * 2 + ["${OTHER}"]
+    assert [s.base for s in grammar.stages(text)] == ["python:3.13-slim"] * 2 + ["${OTHER}"]
 
 
 def test_an_argument_inside_a_stage_is_none_of_froms():
     text = "FROM a AS one\nARG BASE=b\nFROM ${BASE} AS two\n"
-    assert [s.base for s in dockerfile.stages(text)] == ["a", "${BASE}"]
+    assert [s.base for s in grammar.stages(text)] == ["a", "${BASE}"]

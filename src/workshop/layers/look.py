@@ -1,7 +1,6 @@
 """Look into an image: one call for each question that a reader asks of it.
 
 Every answer is shown as a table, short by default; ``rows=None`` shows all of it.
-Imports display, figure, layers, packages, unwanted.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from . import layers, packages, unwanted
-from .display import Composed, Shown, Stack, Table, bar, shorten, size
-from .errors import WorkshopError
-from .figure import Figure, Row
-from .layers import File, Image
+from ..errors import WorkshopError
+from ..show.display import Composed, Shown, Stack, Table, bar, shorten, size
+from ..show.figure import Figure, Row
+from . import packages, unwanted
+from .image import File, Image, Layer, Superseded, digests_of, of_archive, of_image
 from .unwanted import Finding
 
 ROWS = 10
@@ -33,10 +32,10 @@ def look(image: str, base: str = "") -> Look:
     WorkshopError when there is no such image, or when it can't be read.
     """
     if Path(image).is_file():
-        return Look(layers.of_archive(Path(image)), partial(layers.of_archive, Path(image)), base)
-    found = layers.of_image(image)
+        return Look(of_archive(Path(image)), partial(of_archive, Path(image)), base)
+    found = of_image(image)
     # Once more means the same image, also when its name was given to a newer one.
-    return Look(found, partial(layers.of_image, found.id), base)
+    return Look(found, partial(of_image, found.id), base)
 
 
 class Look(Composed):
@@ -46,7 +45,7 @@ class Look(Composed):
         self.image = image
         self._read_again = read_again
         self.base = base
-        below = layers.digests_of(base) if base else []
+        below = digests_of(base) if base else []
         mine = [layer.digest for layer in self.image.layers]
         self.base_layers = len(below) if mine[: len(below)] == below else 0
 
@@ -75,12 +74,12 @@ class Look(Composed):
         return self.image.superseded_bytes
 
     @property
-    def layers(self) -> list[layers.Layer]:
+    def layers(self) -> list[Layer]:
         """The layers, lowest first."""
         return self.image.layers
 
     @property
-    def superseded_paths(self) -> list[layers.Superseded]:
+    def superseded_paths(self) -> list[Superseded]:
         """Every path that some layer stores and the final file system does not show."""
         return self.image.superseded
 

@@ -1,4 +1,4 @@
-"""Execute the notebooks without a browser, and open JupyterLab. Imports console, paths.
+"""Execute the notebooks without a browser, and open JupyterLab.
 
 Runs are headless: progress goes to standard error, a cell a line.
 """
@@ -18,9 +18,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-from .console import say
-from .errors import WorkshopError
-from .paths import NOTEBOOKS, ROOT
+from ..errors import WorkshopError
+from ..paths import NOTEBOOKS, ROOT
+from ..show.console import say
 
 FIRST = "00-start-here.ipynb"
 # JupyterLab's own settings for the tutorial: it asks nothing and fetches no news.

@@ -1,4 +1,4 @@
-"""Which package a file of an image came with. Imports layers.
+"""Which package a file of an image came with.
 
 Debian's packages list their files in /var/lib/dpkg/info/NAME.list (dpkg-query(1)),
 Python's in NAME.dist-info/RECORD (packaging.python.org, "Recording installed projects").
@@ -12,7 +12,7 @@ import posixpath
 import re
 from dataclasses import dataclass, field
 
-from .layers import Image
+from .image import Image
 
 _DIST_INFO = re.compile(r"(?P<site>.*)/(?P<name>[^/]+?)-(?P<version>[^/-]+)\.dist-info/RECORD")
 _DPKG_LIST = re.compile(r"var/lib/dpkg/info/(?P<name>[^/:]+)(?::[^/]+)?\.list")

@@ -1,4 +1,4 @@
-"""Read an image archive as a stream: what each layer stores. Imports errors.
+"""Read an image archive as a stream: what each layer stores.
 
 Two forms, also mixed in one file: Docker's, where manifest.json names the image's
 configuration and its layers (docs.docker.com/reference/api/engine, "Export an image"),
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, Protocol
 
 import zstandard
 
-from .errors import WorkshopError
+from ..errors import WorkshopError
 
 # No header, manifest or list of files is that long; no file that long is in an image.
 MOST_AT_ONCE = 16 << 20

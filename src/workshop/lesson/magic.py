@@ -1,12 +1,12 @@
-"""The one magic: ``%%dockerfile NAME``, and what it replaces. Imports workspace, errors."""
+"""The one magic: ``%%dockerfile NAME``, and what it replaces."""
 
 from __future__ import annotations
 
 import shlex
 from typing import Any
 
+from ..errors import WorkshopError
 from . import workspace
-from .errors import WorkshopError
 
 
 def dockerfile(line: str, cell: str | None = None) -> workspace.StepResult | workspace.Change:

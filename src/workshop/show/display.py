@@ -1,4 +1,4 @@
-"""Results that read well as text, as HTML, and where styles are stripped. Imports nothing."""
+"""Results that read well as text, as HTML, and where styles are stripped."""
 
 from __future__ import annotations
 

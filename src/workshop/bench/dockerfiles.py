@@ -1,4 +1,4 @@
-"""The Dockerfiles side by side, on the same project. Imports most of the package.
+"""The Dockerfiles side by side, on the same project.
 
 They take turns, round by round, and medians are compared: what slows the machine down
 for a while slows all of them. Absolute times belong to the machine, ratios carry over.
@@ -25,14 +25,15 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import containers, docker, session
-from .console import say
-from .display import Composed, Stack, Table, size
-from .errors import WorkshopError
-from .figure import Panel, Panels
-from .live import Live, in_a_notebook
-from .paths import DOCKERFILE, VARIANTS
-from .workspace import Workspace
+from ..engine import client, session
+from ..errors import WorkshopError
+from ..lesson.workspace import Workspace
+from ..paths import DOCKERFILE, VARIANTS
+from ..run import containers
+from ..show.console import say
+from ..show.display import Composed, Stack, Table, size
+from ..show.figure import Panel, Panels
+from ..show.live import Live, in_a_notebook
 
 COMPARED_WITH = "the article's"
 DOCKERFILES = {
@@ -212,7 +213,7 @@ def _workspace(name: str) -> Workspace:
 
 def _what_else_runs() -> str:
     mine = session.ident()
-    running = docker.client().containers.list()
+    running = client.connect().containers.list()
     others = [c.name for c in running if c.labels.get(session.LABEL) != mine]
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return (
@@ -349,7 +350,7 @@ def lost_at_stop(space: Workspace, image: str = "") -> tuple[int, int]:
         )
         time.sleep(1)
         server.stop()
-        docker.client().api.wait(clients.name, timeout=containers.READY_S)
+        client.connect().api.wait(clients.name, timeout=containers.READY_S)
         answered, lost = json.loads(clients.logs().splitlines()[-1])
         clients.remove()
     finally:
@@ -359,7 +360,7 @@ def lost_at_stop(space: Workspace, image: str = "") -> tuple[int, int]:
 
 def _memory(container: containers.Container) -> float:
     """Bytes that the processes hold, without what the kernel caches of files."""
-    told = docker.client().api.stats(container.name, stream=False, one_shot=True)
+    told = client.connect().api.stats(container.name, stream=False, one_shot=True)
     found = told["memory_stats"]["stats"]
     return found.get("anon", found.get("rss", 0))  # cgroups version 2, and 1
 
@@ -371,7 +372,7 @@ def _weigh(space: Workspace) -> tuple[int, int]:
     packed = 0
     with TemporaryDirectory() as folder:
         saved = Path(folder, "image.tar")
-        docker.run_cli("save", "--output", str(saved), f"{space.tag}:latest")
+        client.run_cli("save", "--output", str(saved), f"{space.tag}:latest")
         with tarfile.open(saved) as archive:
             (manifest,) = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
             for name in manifest["Layers"][found.base_layers :]:

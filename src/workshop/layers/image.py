@@ -1,6 +1,6 @@
 """What the layers of an image add up to: its files, and the bytes that nobody can see.
 
-Imports archive, docker, errors, paths. The rules are those of the OCI image
+The rules are those of the OCI image
 specification (github.com/opencontainers/image-spec, layer.md): a layer's removals apply
 to the layers below it, then its own paths take their places.
 
@@ -21,13 +21,14 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import docker as api
+import docker
 import requests
 
-from . import archive, docker
+from ..engine import client
+from ..errors import WorkshopError
+from ..paths import state_folder
+from . import archive
 from .archive import Contents, Entry
-from .errors import WorkshopError
-from .paths import state_folder
 
 KEPT_FILES = 300
 IN_MEMORY = 8  # images, of some 10 MB each
@@ -181,7 +182,7 @@ def of_image(name: str, fingerprint: Collection[str] = ()) -> Image:
 
 
 @lru_cache(maxsize=IN_MEMORY)
-def by_id(found: api.models.images.Image, name: str) -> Image:
+def by_id(found: docker.models.images.Image, name: str) -> Image:
     """What ``of_image`` gives for an image of the engine; treat it as read-only.
 
     Two such images are equal, and so have one answer, when their ids are.
@@ -210,13 +211,13 @@ def digests_of(name: str) -> list[str]:
 
 def _find(name: str) -> Any:
     try:
-        return docker.client().images.get(name)
-    except (api.errors.ImageNotFound, api.errors.NullResource):
+        return client.connect().images.get(name)
+    except (docker.errors.ImageNotFound, docker.errors.NullResource):
         raise WorkshopError(
             f"The engine has no image {name!r}.",
             "`docker images` lists what there is; the file of an archive works too.",
         ) from None
-    except api.errors.APIError as error:
+    except docker.errors.APIError as error:
         raise WorkshopError(
             f"{name!r} names no image: {error.explanation}.",
             "Use a name that `docker images` lists.",
@@ -239,7 +240,7 @@ def _read(
     try:
         stream = archive.Stream(found.save(chunk_size=1 << 20))
         read = archive.read(stream, name, known=known, fingerprint=fingerprint)
-    except (api.errors.APIError, requests.RequestException) as error:
+    except (docker.errors.APIError, requests.RequestException) as error:
         raise WorkshopError(
             f"The engine broke off while it saved {name}: {error}.",
             "Is it still there? `uv run workshop engine status` asks it. Then try again.",

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from workshop import build
+from workshop.build import buildx
 from workshop.errors import WorkshopError
 
 EVENTS = [
@@ -45,12 +45,12 @@ def lines_of(*parts, form=one_line):
 
 
 def steps_of(*events):
-    vertices, _ = build._follow(lines_of(*events), lambda line: None)
-    return build._steps(vertices)
+    vertices, _ = buildx._follow(lines_of(*events), lambda line: None)
+    return buildx._steps(vertices)
 
 
 def failure_of(*parts, form=one_line):
-    return build._failure(*build._follow(lines_of(*parts, form=form), lambda line: None))
+    return buildx._failure(*buildx._follow(lines_of(*parts, form=form), lambda line: None))
 
 
 # The stream of events
@@ -59,7 +59,7 @@ def failure_of(*parts, form=one_line):
 @pytest.mark.parametrize("form", [one_line, pretty])
 def test_events_are_read_in_both_forms(form):
     stray = []
-    assert list(build.events(lines_of(*EVENTS, form=form), stray)) == EVENTS
+    assert list(buildx.events(lines_of(*EVENTS, form=form), stray)) == EVENTS
     assert stray == []
 
 
@@ -67,7 +67,7 @@ def test_events_are_read_in_both_forms(form):
 def test_text_between_events_is_kept_apart(form):
     lines = lines_of("------", EVENTS[0], "Dockerfile:3", "ERROR: no", EVENTS[1], form=form)
     stray = []
-    assert list(build.events(lines, stray)) == EVENTS[:2]
+    assert list(buildx.events(lines, stray)) == EVENTS[:2]
     assert stray == ["------", "Dockerfile:3", "ERROR: no"]
 
 
@@ -75,7 +75,7 @@ def test_text_between_events_is_kept_apart(form):
 def test_text_that_begins_like_an_object_costs_no_event(form):
     lines = lines_of("{ this is no JSON", EVENTS[0], "{nor this", "ERROR: no", form=form)
     stray = []
-    assert list(build.events(lines, stray)) == EVENTS[:1]
+    assert list(buildx.events(lines, stray)) == EVENTS[:1]
     assert stray == ["{ this is no JSON", "{nor this", "ERROR: no"]
 
 
@@ -88,7 +88,7 @@ def test_an_instruction_that_ran():
         vertex("[builder 2/3] RUN  a", begun=1),
         vertex("[builder 2/3] RUN  a", begun=1, ended=3),
     )
-    assert step == build.Step("builder", 2, 3, "RUN a", False, 2.0)
+    assert step == buildx.Step("builder", 2, 3, "RUN a", False, 2.0)
     assert step.state == "ran"
     assert str(step) == "[builder 2/3] RUN a"
 
@@ -142,7 +142,7 @@ def test_ran_cached_and_step_of_a_build():
     steps = steps_of(
         vertex("[1/3] FROM a"), vertex("[2/3] RUN b", cached=True), vertex("[3/3] RUN bc")
     )
-    built = build.Build(["docker", "build", "."], "tag", steps, 1.0)
+    built = buildx.Build(["docker", "build", "."], "tag", steps, 1.0)
     assert (built.ran, built.cached) == (["RUN bc"], ["RUN b"])
     assert built.step("bc").number == 3
     with pytest.raises(WorkshopError, match="2 steps contain 'RUN'"):
@@ -154,7 +154,7 @@ def test_ran_cached_and_step_of_a_build():
 
 def test_progress_names_the_step_and_the_newest_line():
     said = []
-    build._follow(
+    buildx._follow(
         lines_of(vertex("[2/2] RUN make", begun=1), log("[2/2] RUN make", "Collecting django\n")),
         said.append,
     )
@@ -179,7 +179,7 @@ def test_a_failing_run_is_told_with_its_step_last_lines_and_status():
         "ERROR: failed to solve: process did not complete successfully: exit code: 2",
     )
     assert (error.step, error.status) == (name, 2)
-    assert len(error.log) == build.LOG_LINES
+    assert len(error.log) == buildx.LOG_LINES
     assert error.log[-2:] == ["line 39", "make: *** [all] Error 1"]
     text = str(error)
     assert text.startswith(f"The build failed.\n  step: {name}\n")

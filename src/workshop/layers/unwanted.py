@@ -1,4 +1,4 @@
-"""What should not be in an image: rules, and what they find. Imports display, layers.
+"""What should not be in an image: rules, and what they find.
 
 The rules go by names and modes. They say what to look at, not what is wrong: a base
 image brings setuid programs and Python's headers, and there may be reasons for both.
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .archive import Entry
-from .layers import Image
+from .image import Image
 
 _COMPILER = re.compile(
     r"(?P<place>(?:.*/)?s?bin)/(?:[\w.]+-linux-\w+-)?(?:gcc|g\+\+|cc|c\+\+|cpp|gfortran|clang"

@@ -1,4 +1,4 @@
-"""Who this reader is on the engine, so that two readers never meet. Imports docker, paths.
+"""Who this reader is on the engine, so that two readers never meet.
 
 Everything made carries the label ``dockerfile-workshop.session=<id>``, and names and
 tags carry the id too.
@@ -10,10 +10,10 @@ import functools
 import os
 import secrets
 
-import docker as api
+import docker
 
-from . import docker
-from .paths import WORKSPACES
+from ..paths import WORKSPACES
+from . import client
 
 LABEL = "dockerfile-workshop.session"
 
@@ -46,33 +46,33 @@ def labels() -> dict[str, str]:
 
 def leftovers() -> dict[str, list[str]]:
     """Names of this session's containers, images, networks and volumes on the engine."""
-    client = docker.client()
+    engine = client.connect()
     mine = {"label": f"{LABEL}={ident()}"}
     return {
         "containers": [
-            c.name for c in client.containers.list(all=True, filters=mine, ignore_removed=True)
+            c.name for c in engine.containers.list(all=True, filters=mine, ignore_removed=True)
         ],
         "images": [
-            tag for i in client.images.list(filters=mine) for tag in (i.tags or [i.short_id])
+            tag for i in engine.images.list(filters=mine) for tag in (i.tags or [i.short_id])
         ],
-        "networks": [n.name for n in client.networks.list(filters=mine)],
-        "volumes": [v.name for v in client.volumes.list(filters=mine)],
+        "networks": [n.name for n in engine.networks.list(filters=mine)],
+        "volumes": [v.name for v in engine.volumes.list(filters=mine)],
     }
 
 
 def remove_leftovers() -> dict[str, list[str]]:
     """Remove all of ``leftovers``, and nothing else; returns what was removed."""
     found = leftovers()
-    client = docker.client()
+    engine = client.connect()
     for name in found["containers"]:
-        client.api.remove_container(name, force=True, v=True)
+        engine.api.remove_container(name, force=True, v=True)
     for name in found["networks"]:
-        client.api.remove_network(name)
+        engine.api.remove_network(name)
     for name in found["volumes"]:
-        client.api.remove_volume(name)
+        engine.api.remove_volume(name)
     for name in found["images"]:
         try:
-            client.api.remove_image(name, force=True)
-        except api.errors.ImageNotFound:
+            engine.api.remove_image(name, force=True)
+        except docker.errors.ImageNotFound:
             continue
     return found

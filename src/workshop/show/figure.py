@@ -1,4 +1,4 @@
-"""Pictures: an image layer by layer, measures side by side. Imports display.
+"""Pictures: an image layer by layer, measures side by side.
 
 matplotlib draws it; it is loaded when the first picture is made.
 """

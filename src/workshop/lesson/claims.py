@@ -1,4 +1,4 @@
-"""``check``: a sentence that a cell proves. Imports errors."""
+"""``check``: a sentence that a cell proves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 import executing
 
-from .errors import WorkshopError
+from ..errors import WorkshopError
 
 
 class ClaimFailed(WorkshopError):

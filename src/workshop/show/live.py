@@ -1,4 +1,4 @@
-"""Live progress, only where a person is watching. Imports nothing of the package.
+"""Live progress, only where a person is watching.
 
 nbval and `workshop run` set WORKSHOP_PROGRESS=0: a stored output must not depend on
 how long something took.

@@ -2,8 +2,7 @@
 
 A stand-in is an image under an official image's name, built on this machine from
 Debian's packages (the files in ``standins/``) and labelled as one. It behaves like the
-official image in all that the tutorial teaches. Imports docker, console, engine,
-errors, paths.
+official image in all that the tutorial teaches.
 """
 
 from __future__ import annotations
@@ -23,10 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from . import console, docker, engine
-from .console import say
-from .errors import WorkshopError
-from .paths import state_folder
+import docker
+
+from ..engine import client, embedded
+from ..errors import WorkshopError
+from ..paths import state_folder
+from ..show import console
+from ..show.console import say
 
 BASE_IMAGES = ("python:3.13-slim", "postgres:17")
 
@@ -117,9 +119,9 @@ def remove() -> list[str]:
         if base is None or not (base.stand_in or pulled.get(name) == base.id):
             continue
         try:
-            docker.client().api.remove_image(name)
+            client.connect().api.remove_image(name)
             removed.append(name)
-        except docker.api.errors.APIError as error:
+        except docker.errors.APIError as error:
             in_use.append(f"{name}: {error.explanation}")
     _remember({name: ident for name, ident in pulled.items() if is_present(name)})
     if in_use:
@@ -132,8 +134,8 @@ def remove() -> list[str]:
 
 def _look(name: str, source: Literal["present", "pulled", "stand-in"] = "present") -> Base | None:
     try:
-        image = docker.client().images.get(name)
-    except docker.api.errors.ImageNotFound:
+        image = client.connect().images.get(name)
+    except docker.errors.ImageNotFound:
         return None
     size = sum(entry["Size"] for entry in image.history())
     stand_in = (image.attrs["Config"].get("Labels") or {}).get(STAND_IN_LABEL) == "true"
@@ -215,8 +217,8 @@ def _pull(name: str) -> None:
             log.write(f"{error}\n")
             raise _pull_problem(f"{source}:{tag}", mirror, str(error)) from None
     if mirror:
-        docker.client().api.tag(f"{source}:{tag}", repository, tag)
-        docker.client().api.remove_image(f"{source}:{tag}")
+        client.connect().api.tag(f"{source}:{tag}", repository, tag)
+        client.connect().api.remove_image(f"{source}:{tag}")
 
 
 def _events(source: str, tag: str) -> Iterator[dict[str, Any]]:
@@ -225,12 +227,12 @@ def _events(source: str, tag: str) -> Iterator[dict[str, Any]]:
     Read in a thread of their own: docker-py waits for the next one without end.
     Raises OSError with the engine's words, or TimeoutError after 60 seconds without one.
     """
-    client = docker.api.APIClient(base_url=docker.host())
+    engine = docker.APIClient(base_url=client.host())
     reports: queue.Queue[dict[str, Any] | OSError | None] = queue.Queue()
 
     def read() -> None:
         try:
-            for report in client.pull(source, tag=tag, stream=True, decode=True):
+            for report in engine.pull(source, tag=tag, stream=True, decode=True):
                 reports.put(report)
             reports.put(None)
         except Exception as error:  # of docker-py, requests or urllib3: the text says it all
@@ -243,7 +245,7 @@ def _events(source: str, tag: str) -> Iterator[dict[str, Any]]:
         except queue.Empty:
             raise TimeoutError(f"timeout: no report for {SILENCE_S:.0f} seconds") from None
         if report is None:
-            client.close()
+            engine.close()
             return
         if isinstance(report, OSError):
             raise report
@@ -352,7 +354,7 @@ def _remember(pulled: dict[str, str]) -> None:
 
 
 def _engine_id() -> str:
-    return str(docker.client().info()["ID"])
+    return str(client.connect().info()["ID"])
 
 
 # Stand-ins
@@ -360,22 +362,22 @@ def _engine_id() -> str:
 
 def _why_no_stand_in() -> str:
     """Why no stand-in can be made here, as a sentence; empty if one can."""
-    if sys.platform != "linux" or engine.os_release().get("ID") != "debian":
+    if sys.platform != "linux" or embedded.os_release().get("ID") != "debian":
         return "A stand-in can be made on Debian only, from the machine's own package sources."
     here = subprocess.run(
         ["dpkg", "--print-architecture"], capture_output=True, text=True, stdin=subprocess.DEVNULL
     ).stdout.strip()
-    there = docker.client().version()["Arch"]
+    there = client.connect().version()["Arch"]
     if here not in ("amd64", "arm64") or here != there:
         return f"A stand-in can't be made: this machine is {here}, the engine's is {there}."
-    return engine.why_no_root("Making a stand-in")
+    return embedded.why_no_root("Making a stand-in")
 
 
 def _make_python() -> None:
     _make_debian()
     with console.step("Looking up the version of Python 3.13 in Debian 13"):
-        shown = docker.run_cli(
-            "run", "--rm", *docker.proxy_options("--env"), DEBIAN_BASE,
+        shown = client.run_cli(
+            "run", "--rm", *client.proxy_options("--env"), DEBIAN_BASE,
             "sh", "-c", "apt-get update > /dev/null && apt-cache show python3.13",
             timeout=180,
         )  # fmt: skip
@@ -403,11 +405,11 @@ def _build(name: str, what: str, *options: str) -> None:
     console.run_long(
         what,
         [
-            docker.cli(), "buildx", "build", "--progress=plain", "--file", str(file),
-            "--tag", name, *docker.proxy_options("--build-arg"), *options, str(_STANDINS),
+            client.cli(), "buildx", "build", "--progress=plain", "--file", str(file),
+            "--tag", name, *client.proxy_options("--build-arg"), *options, str(_STANDINS),
         ],
         log=_log(),
-        env=docker.environment(),
+        env=client.environment(),
     )  # fmt: skip
 
 
@@ -420,8 +422,8 @@ def _make_debian() -> None:
     if is_present(DEBIAN_BASE):
         return
     if not shutil.which("mmdebstrap"):
-        engine.apt_get("Fetching the package lists", "update")
-        engine.apt_get(
+        embedded.apt_get("Fetching the package lists", "update")
+        embedded.apt_get(
             "Installing mmdebstrap",
             "install", "--yes", "--no-install-recommends", "mmdebstrap",
         )  # fmt: skip
@@ -443,7 +445,7 @@ def _make_debian() -> None:
         console.run_long(
             "Making a minimal Debian 13 with mmdebstrap",
             [
-                *engine.as_root(), "env", f"STANDIN={folder}",
+                *embedded.as_root(), "env", f"STANDIN={folder}",
                 "mmdebstrap", "--mode=root", "--variant=minbase", *extra,
                 f"--dpkgopt={folder / 'dpkg-slim'}",
                 '--customize-hook=sh "$STANDIN/finish.sh" "$1"',
@@ -454,7 +456,7 @@ def _make_debian() -> None:
             fix=f"The mirror in the machine's apt sources must have Debian 13 (trixie), and "
             f"debian-archive-keyring its key. The whole output is in {_log()}.",
         )  # fmt: skip
-        docker.run_cli(
+        client.run_cli(
             "import",
             "--change", 'CMD ["bash"]',
             "--change", f"LABEL {STAND_IN_LABEL}=true",
@@ -479,6 +481,6 @@ def _sources(main: str, security: str) -> str:
 
 def _mirrors() -> tuple[str, str]:
     """Addresses of Debian's archive and of its security archive, which may be empty."""
-    known = engine.debian_archives()
-    codename = engine.os_release()["VERSION_CODENAME"]
+    known = embedded.debian_archives()
+    codename = embedded.os_release()["VERSION_CODENAME"]
     return known[codename], known.get(f"{codename}-security", "")

@@ -1,4 +1,4 @@
-"""Say what a long step does, on standard error. Imports only errors."""
+"""Say what a long step does, on standard error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import WorkshopError
+from ..errors import WorkshopError
 
 HEARTBEAT_S = 15.0
 

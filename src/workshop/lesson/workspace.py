@@ -1,8 +1,7 @@
 """The folder that a chapter builds in, and the Dockerfile that grows there.
 
 A workspace is a fresh copy of the sample project with the Dockerfile and the
-entrypoint beside manage.py. Imports build, containers, display, dockerfile, layers,
-live, look, session.
+entrypoint beside manage.py.
 """
 
 from __future__ import annotations
@@ -17,16 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker as api
+import docker
 
-from . import build as builder
-from . import containers, docker, dockerfile, layers, session
-from .containers import Container, Output
-from .display import Composed, Listing, Stack, Table, shorten, size
-from .errors import WorkshopError
-from .live import Live
-from .look import Look, look
-from .paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WORKSPACES
+from ..build import buildx, grammar
+from ..engine import client, session
+from ..errors import WorkshopError
+from ..layers.image import contents_of
+from ..layers.look import Look, look
+from ..paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WORKSPACES
+from ..run import containers
+from ..run.containers import Container, Output
+from ..show.display import Composed, Listing, Stack, Table, shorten, size
+from ..show.live import Live
 
 NOT_COPIED = (".venv", "__pycache__", "*.sqlite3", "staticfiles", "Dockerfile", "entrypoint.sh")
 
@@ -61,7 +62,7 @@ class StepResult(Composed):
     """The answer of a ``%%dockerfile`` cell: the build, and what the step added."""
 
     name: str
-    build: builder.Build
+    build: buildx.Build
     added: Added
 
     def parts(self) -> Stack:
@@ -76,7 +77,7 @@ class Change(Composed):
     """
 
     diff: Diff
-    build: builder.Build
+    build: buildx.Build
     bytes_before: int
     bytes: int
 
@@ -144,11 +145,11 @@ class Workspace:
         failed build everything is as it was before.
         """
         text = text.strip("\n")
-        if not dockerfile.instructions(text):
+        if not grammar.instructions(text):
             raise WorkshopError(
                 f"The step {name!r} holds no instruction.", "Write one below the first line."
             )
-        if len(dockerfile.steps(text)) > 1:
+        if len(grammar.steps(text)) > 1:
             raise WorkshopError(
                 f"The step {name!r} holds a blank line, which ends a step.",
                 "Remove the blank line, or give each step a cell of its own.",
@@ -186,8 +187,8 @@ class Workspace:
         start, end = (self._position_of(part, steps) for part in (first, last or first))
         if start > end:
             raise WorkshopError(f"{last!r} comes before {first!r}.", "Name them the other way.")
-        changed = [*steps[:start], *dockerfile.steps(text), *steps[end + 1 :]]
-        before, after = dockerfile.join(steps), dockerfile.join(changed)
+        changed = [*steps[:start], *grammar.steps(text), *steps[end + 1 :]]
+        before, after = grammar.join(steps), grammar.join(changed)
         self._save(steps)
         try:
             self.build(name="before")
@@ -228,7 +229,7 @@ class Workspace:
         return [*self.given, *(self.written[name] for name in upto if name in self.written)]
 
     def _save(self, steps: list[str]) -> None:
-        text = dockerfile.join(steps) if steps else ""
+        text = grammar.join(steps) if steps else ""
         (self.path / "Dockerfile").write_text(text, encoding="utf-8", newline="\n")
 
     def _before(self, step: str) -> dict[str, Any]:
@@ -236,16 +237,16 @@ class Workspace:
 
         That is the image of the steps above; for a step that opens a stage, its base.
         """
-        opened = dockerfile.stages(step)
+        opened = grammar.stages(step)
         steps = self._steps()  # the last one is the new one
-        above = dockerfile.join(steps[:-1]) if steps[:-1] else ""
+        above = grammar.join(steps[:-1]) if steps[:-1] else ""
         if opened:
-            earlier = [stage.name for stage in dockerfile.stages(above)]
+            earlier = [stage.name for stage in grammar.stages(above)]
             if opened[-1].base not in earlier:
                 return _described(opened[-1].base)
         elif above in self._known:
             return self._known[above]
-        self._save(dockerfile.steps(above))
+        self._save(grammar.steps(above))
         self.build(target=opened[-1].base if opened else "")
         self._save(steps)
         return _described(self.tag)
@@ -253,11 +254,11 @@ class Workspace:
     def _added(self, step: str, before: dict[str, Any]) -> Added:
         now = self._known[self.text] = _described(self.tag)
         old, new = before["RootFS"]["Layers"], now["RootFS"]["Layers"]
-        entries = [i for i in dockerfile.instructions(step) if not dockerfile.stage_of(i)]
+        entries = [i for i in grammar.instructions(step) if not grammar.stage_of(i)]
         if not entries:
-            return Added(0, 0, before["Size"], [], base=dockerfile.stages(step)[-1].base)
-        fresh = layers.contents_of(self.tag)[len(old) :] if len(new) > len(old) else []
-        history = docker.client().images.get(self.tag).history()
+            return Added(0, 0, before["Size"], [], base=grammar.stages(step)[-1].base)
+        fresh = contents_of(self.tag)[len(old) :] if len(new) > len(old) else []
+        history = client.connect().images.get(self.tag).history()
         return Added(
             len(fresh),
             sum(entry.kind != "folder" for layer in fresh for entry in layer.entries),
@@ -271,7 +272,7 @@ class Workspace:
         That is what lies in the folder of its name: production/ of production.Dockerfile.
         """
         shutil.copy2(path, self.path / "Dockerfile")
-        self.given, self.written, self._position = dockerfile.steps(self.text), {}, ""
+        self.given, self.written, self._position = grammar.steps(self.text), {}, ""
         beside = path.with_suffix("")
         if path.suffix and beside.is_dir():
             shutil.copytree(beside, self.path, dirs_exist_ok=True)
@@ -280,20 +281,20 @@ class Workspace:
 
     def build(
         self, *options: str, target: str = "", file: str = "", name: str = ""
-    ) -> builder.Build:
+    ) -> buildx.Build:
         """Build the Dockerfile so far, or ``file``; ``options`` go to `docker build` as they are.
 
         ``target`` stops at that stage, ``name`` gives the image a tag of its own.
         """
         text = (self.path / (file or "Dockerfile")).read_text(encoding="utf-8")
-        if not dockerfile.instructions(text):
+        if not grammar.instructions(text):
             raise WorkshopError(
                 "The Dockerfile is still empty.", "Run the first `%%dockerfile` cell."
             )
         tag = f"{self.tag}:{name}" if name else self.tag
         replaced = _described(tag)["Id"]
         with Live() as live:
-            built = builder.build(
+            built = buildx.build_image(
                 tag=tag,
                 shown_as=self.path.relative_to(ROOT).as_posix(),
                 cwd=ROOT,
@@ -372,35 +373,35 @@ class Workspace:
         """Make the chapter's network, anew if it is there already; returns its name."""
         name = f"{session.prefix()}-{self.chapter}"
         self.remove_network(name)
-        docker.client().networks.create(name, labels=session.labels())
+        client.connect().networks.create(name, labels=session.labels())
         return name
 
     def remove_network(self, name: str) -> None:
         """Remove a network with the containers in it."""
-        with contextlib.suppress(api.errors.NotFound):
-            found = docker.client().networks.get(name)
+        with contextlib.suppress(docker.errors.NotFound):
+            found = client.connect().networks.get(name)
             for container in found.containers:
                 container.remove(force=True, v=True)
             found.remove()
 
     def _remove_leftovers(self) -> None:
         """What an earlier run of this chapter left because its kernel was killed."""
-        client = docker.client()
+        engine = client.connect()
         mine = {"label": f"{session.LABEL}={session.ident()}"}
-        for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
+        for container in engine.containers.list(all=True, filters=mine, ignore_removed=True):
             if container.name.startswith(f"{session.prefix()}-{self.chapter}-"):
-                client.api.remove_container(container.name, force=True, v=True)
+                engine.api.remove_container(container.name, force=True, v=True)
         self.remove_network(f"{session.prefix()}-{self.chapter}")
 
     # Looking at images
 
     def size(self, image: str = "") -> int:
         """Bytes of the image's layers, the base's included."""
-        return sum(e["Size"] for e in docker.client().images.get(image or self.tag).history())
+        return sum(e["Size"] for e in client.connect().images.get(image or self.tag).history())
 
     def history(self, image: str = "", first: int | None = None) -> Table:
         """One row an instruction, newest first, with its bytes, like `docker history`."""
-        entries = docker.client().images.get(image or self.tag).history()
+        entries = client.connect().images.get(image or self.tag).history()
         rows = [
             (shorten(e["CreatedBy"].removesuffix("# buildkit"), 66), size(e["Size"]))
             for e in entries[:first]
@@ -418,7 +419,7 @@ class Workspace:
 
         The layers of the image that the last stage starts from are shown as one.
         """
-        bases = {stage.name: stage.base for stage in dockerfile.stages(self.text)}
+        bases = {stage.name: stage.base for stage in grammar.stages(self.text)}
         base = list(bases.values())[-1] if bases else ""
         while base in bases:
             base = bases[base]
@@ -426,7 +427,7 @@ class Workspace:
 
     def config(self, image: str = "") -> dict[str, Any]:
         """The image's settings, as `docker image inspect` shows them under Config."""
-        return docker.client().images.get(image or self.tag).attrs["Config"]
+        return client.connect().images.get(image or self.tag).attrs["Config"]
 
 
 @dataclass(repr=False)
@@ -455,7 +456,7 @@ def checkpoint(chapter: str, after: str = "") -> Workspace:
     """
     global _current
     finished = DOCKERFILE.read_text(encoding="utf-8")
-    given = dockerfile.upto_stage(finished, after) if after else []
+    given = grammar.upto_stage(finished, after) if after else []
     _current = Workspace(chapter, given, planned_steps(chapter))
     return _current
 
@@ -484,17 +485,17 @@ def planned_steps(chapter: str) -> list[str]:
 def _described(image: str) -> dict[str, Any]:
     """What `docker image inspect` says; without any layer if the engine does not have it."""
     try:
-        return docker.client().images.get(image).attrs
-    except api.errors.ImageNotFound:
+        return client.connect().images.get(image).attrs
+    except docker.errors.ImageNotFound:
         return {"Id": "", "RootFS": {"Layers": []}, "Config": {}, "Size": 0}
 
 
 def _forget_image(image_id: str) -> None:
     """Remove an image that lost its tag to a newer build; the build cache keeps its layers."""
     try:
-        if not docker.client().images.get(image_id).tags:
-            docker.client().api.remove_image(image_id)
-    except api.errors.APIError:
+        if not client.connect().images.get(image_id).tags:
+            client.connect().api.remove_image(image_id)
+    except docker.errors.APIError:
         pass  # a container still uses it; `workshop clean` removes it later
 
 

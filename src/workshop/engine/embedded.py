@@ -2,7 +2,7 @@
 
 Used only when no other engine answers, on Debian or Ubuntu, as root or with sudo.
 Its socket, data folder and pid file are its own; nothing of it outlives ``stop``
-but the installed packages and the data folder. Imports docker, console, errors, paths.
+but the installed packages and the data folder.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-from . import console, docker
-from .errors import WorkshopError
-from .paths import state_folder
+import docker
+
+from ..errors import WorkshopError
+from ..paths import state_folder
+from ..show import console
+from . import client
 
 RUN = Path("/run/dockerfile-workshop")
 DATA = Path("/var/lib/dockerfile-workshop")
@@ -43,16 +46,16 @@ def ensure() -> str:
     Asks before it installs anything, where a person is there to ask.
     Raises WorkshopError when there is no engine and none can be started.
     """
-    docker.forget()
-    found = docker.find()
+    client.forget()
+    found = client.find()
     if found is None:
         start()
-    return docker.host()
+    return client.host()
 
 
 def start() -> None:
     """Install what is missing and start the embedded engine, or use one that answers."""
-    if docker.find():
+    if client.find():
         return
     if os.environ.get("DOCKER_HOST"):
         raise WorkshopError(
@@ -62,17 +65,17 @@ def start() -> None:
     reason = _why_not()
     if reason:
         raise WorkshopError(
-            "No Docker engine answers. Tried: " + ", ".join(docker.candidates()) + f". {reason}",
-            docker.INSTALL_DOCKER,
+            "No Docker engine answers. Tried: " + ", ".join(client.candidates()) + f". {reason}",
+            client.INSTALL_DOCKER,
         )
     _refuse_a_locked_socket()
     if not _has_packages():
         _install()
-        docker.forget()
-        if docker.find():
+        client.forget()
+        if client.find():
             return
     _launch()
-    docker.forget()
+    client.forget()
 
 
 def stop() -> bool:
@@ -81,7 +84,7 @@ def stop() -> bool:
     Returns False when it was not running. Containers in it are stopped with it;
     its images and build cache stay in the data folder.
     """
-    was_running = SOCKET.exists() and docker.answers(docker.EMBEDDED_HOST)
+    was_running = SOCKET.exists() and client.answers(client.EMBEDDED_HOST)
     bridges = _bridges() if was_running else []
     if was_running:
         _root(
@@ -90,7 +93,7 @@ def stop() -> bool:
         )  # fmt: skip
     if sys.platform == "linux":
         _take_down(bridges)
-    docker.forget()
+    client.forget()
     return was_running
 
 
@@ -102,11 +105,11 @@ def remove_data() -> None:
 
 def status() -> tuple[str | None, str]:
     """The engine's host, or None, and a sentence about it."""
-    host = docker.find()
+    host = client.find()
     if host is None:
-        return None, "No Docker engine answers. Tried: " + ", ".join(docker.candidates()) + "."
-    version = docker.api.DockerClient(base_url=host).version()["Version"]
-    whose = "the tutorial's own" if host == docker.EMBEDDED_HOST else "found on this machine"
+        return None, "No Docker engine answers. Tried: " + ", ".join(client.candidates()) + "."
+    version = docker.DockerClient(base_url=host).version()["Version"]
+    whose = "the tutorial's own" if host == client.EMBEDDED_HOST else "found on this machine"
     return host, f"Docker Engine {version}, {whose}, at {host}."
 
 
@@ -174,7 +177,7 @@ def as_root() -> list[str]:
 
 def _has_packages() -> bool:
     try:
-        docker.cli()
+        client.cli()
     except WorkshopError:
         return False
     return Path(DAEMON).exists() and any(
@@ -190,7 +193,7 @@ def _install() -> None:
             f"({' '.join(names)}) and start one? [Y/n] "
         )
         if answer.strip().lower() not in ("", "y", "yes"):
-            raise WorkshopError("No engine was installed.", docker.INSTALL_DOCKER)
+            raise WorkshopError("No engine was installed.", client.INSTALL_DOCKER)
     release = os_release()
     options: list[str] = []
     if release["ID"] == "debian" and release.get("VERSION_ID") == "12":
@@ -304,7 +307,7 @@ def _launch() -> None:
             capture=False,
         )  # fmt: skip
         deadline = time.monotonic() + START_S
-        while not docker.answers(docker.EMBEDDED_HOST):
+        while not client.answers(client.EMBEDDED_HOST):
             if time.monotonic() > deadline or (
                 time.monotonic() > deadline - START_S + 5 and not PID_FILE.exists()
             ):
@@ -333,8 +336,8 @@ def _mtu() -> int:
 
 def _bridges() -> list[str]:
     """Interfaces of the embedded engine's bridge networks."""
-    client = docker.api.DockerClient(base_url=docker.EMBEDDED_HOST)
-    ids = [n.id for n in client.networks.list(filters={"driver": "bridge"}) if n.name != "bridge"]
+    engine = docker.DockerClient(base_url=client.EMBEDDED_HOST)
+    ids = [n.id for n in engine.networks.list(filters={"driver": "bridge"}) if n.name != "bridge"]
     return [f"br-{i[:12]}" for i in ids] + (["docker0"] if OWN_BRIDGE.exists() else [])
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from workshop import docker
+from workshop.engine import client
 from workshop.errors import WorkshopError
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the fake commands are shell scripts")
@@ -36,35 +36,35 @@ def machine(tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", os.pathsep.join(folders))
         return paths
 
-    monkeypatch.setattr(docker, "USUAL_PLACES", ())
+    monkeypatch.setattr(client, "USUAL_PLACES", ())
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    docker.forget()
+    client.forget()
     yield make
-    docker.forget()
+    client.forget()
 
 
 def test_the_first_cli_is_used_when_it_has_buildx(machine):
     first, _ = machine(WITH_BUILDX, WITH_BUILDX)
-    assert docker.cli() == first
+    assert client.cli() == first
 
 
 def test_a_bare_client_is_passed_over_for_one_with_buildx(machine):
     _, second = machine(BARE, WITH_BUILDX)
-    assert docker.cli() == second
+    assert client.cli() == second
 
 
 def test_the_usual_places_are_looked_into_after_path(machine, monkeypatch):
     bare, full = machine(BARE, WITH_BUILDX)
     monkeypatch.setenv("PATH", os.path.dirname(bare))
-    monkeypatch.setattr(docker, "USUAL_PLACES", (os.path.dirname(full),))
-    assert docker.clis() == [bare, full]
-    assert docker.cli() == full
+    monkeypatch.setattr(client, "USUAL_PLACES", (os.path.dirname(full),))
+    assert client.clis() == [bare, full]
+    assert client.cli() == full
 
 
 def test_only_a_bare_client_is_an_error_that_names_the_package(machine):
     (bare,) = machine(BARE)
     with pytest.raises(WorkshopError) as caught:
-        docker.cli()
+        client.cli()
     assert caught.value.what.startswith(f"{bare} has no buildx plugin")
     assert "docker-buildx" in caught.value.fix
 
@@ -72,48 +72,48 @@ def test_only_a_bare_client_is_an_error_that_names_the_package(machine):
 def test_no_client_at_all_is_an_error_that_says_what_to_install(machine):
     machine()
     with pytest.raises(WorkshopError) as caught:
-        docker.cli()
+        client.cli()
     assert caught.value.what == "There is no docker command line on this machine."
-    assert caught.value.fix == docker.INSTALL_DOCKER
+    assert caught.value.fix == client.INSTALL_DOCKER
 
 
 def test_docker_host_is_the_only_candidate_where_it_is_set(machine, monkeypatch):
     machine(WITH_CONTEXT)
     monkeypatch.setenv("DOCKER_HOST", "unix:///somewhere/else.sock")
-    assert docker.candidates() == ["unix:///somewhere/else.sock"]
+    assert client.candidates() == ["unix:///somewhere/else.sock"]
 
 
 def test_else_the_context_the_default_and_the_tutorials_own(machine):
     machine(WITH_CONTEXT)
-    assert docker.candidates() == [
+    assert client.candidates() == [
         "unix:///of/the/context.sock",
         "unix:///var/run/docker.sock",
-        docker.EMBEDDED_HOST,
+        client.EMBEDDED_HOST,
     ]
 
 
 def test_without_a_client_there_are_still_candidates(machine):
     machine()
-    assert docker.candidates() == ["unix:///var/run/docker.sock", docker.EMBEDDED_HOST]
+    assert client.candidates() == ["unix:///var/run/docker.sock", client.EMBEDDED_HOST]
 
 
 @pytest.mark.parametrize("host", ["unix:///no/such.sock", "tcp://127.0.0.1:9", "nonsense://x"])
 def test_nobody_answers_there(host):
-    assert docker.answers(host) is False
+    assert client.answers(host) is False
 
 
 def test_no_engine_is_an_error_that_names_what_was_tried(machine, monkeypatch):
     machine(WITH_BUILDX)
     monkeypatch.setenv("DOCKER_HOST", "unix:///no/such.sock")
     with pytest.raises(WorkshopError) as caught:
-        docker.host()
+        client.host()
     assert "Tried: unix:///no/such.sock." in caught.value.what
     assert "workshop engine start" in caught.value.fix
 
 
 def test_proxy_variables_are_passed_by_name_only(monkeypatch):
-    for name in docker.PROXIES:
+    for name in client.PROXIES:
         monkeypatch.delenv(name, raising=False)
-    assert docker.proxy_options("--env") == []
+    assert client.proxy_options("--env") == []
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.invalid")
-    assert docker.proxy_options("--build-arg") == ["--build-arg", "HTTPS_PROXY"]
+    assert client.proxy_options("--build-arg") == ["--build-arg", "HTTPS_PROXY"]

@@ -1,0 +1,1 @@
+"""The base images: present, pulled, or a stand-in made here."""

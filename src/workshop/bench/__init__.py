@@ -1,0 +1,1 @@
+"""Compare Dockerfiles for the same project."""

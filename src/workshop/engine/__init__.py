@@ -1,0 +1,1 @@
+"""Get a Docker engine that works, and know what on it is ours."""

@@ -1,0 +1,1 @@
+"""What a notebook imports: the Dockerfile that grows, claims, running notebooks."""

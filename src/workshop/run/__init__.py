@@ -1,0 +1,1 @@
+"""Containers, and commands in them."""

@@ -1,0 +1,1 @@
+"""What a reader sees: text and HTML, figures, progress."""
