@@ -3,21 +3,27 @@
 UV := $(shell command -v uv || echo .tools/bin/uv)
 UV_VERSION := 0.13.9
 
-.PHONY: help lab test outputs lint doctor clean
+.PHONY: help lab test test-all outputs lint format doctor clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 lab: $(UV)  ## open the tutorial in JupyterLab (ARGS=--no-browser prints its address)
 	@$(UV) run workshop lab $(ARGS)
 
-test: $(UV)  ## every test: units, images, notebooks, a browser (ARGS="notebooks/02*" for a part)
+test: $(UV)  ## lint, units, every notebook, images, a browser (ARGS="notebooks/02*" for a part)
 	@$(UV) run pytest $(ARGS)
+
+test-all: $(UV)  ## that, and what is slow: benchmarks, uncached builds, other engines and stores
+	@$(UV) run pytest -m "" $(ARGS)
 
 outputs: $(UV)  ## run all notebooks and store their outputs (ARGS=02 for one)
 	@$(UV) run workshop run --in-place $(ARGS)
 
-lint: $(UV)  ## format and check the code
+lint: $(UV)  ## check style, types, imports between rooms, Dockerfiles, scripts, workflows
+	@$(UV) run pytest --numprocesses=0 tests/unit/test_lint.py
+
+format: $(UV)  ## format the code and mend what can be mended
 	@$(UV) run ruff format && $(UV) run ruff check --fix
 
 doctor: $(UV)  ## can this machine run the tutorial?

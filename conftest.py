@@ -1,8 +1,9 @@
 """What every test run needs: an engine, the base images, and nothing left behind.
 
-The whole suite is one pytest session: unit tests, tests of images, the notebooks
+The whole suite is one pytest run: unit tests, tests of images, the notebooks
 (collected by nbval) and a browser. Notebook cells are no test functions, so this is
-done in hooks and not in fixtures.
+done in hooks and not in fixtures. Two workers share the files out (pytest-xdist): each
+one is a reader of its own, with a session of its own.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import os
 import secrets
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,39 +26,57 @@ os.environ["WORKSHOP_PROGRESS"] = "0"
 
 ROOT = Path(__file__).parent
 NEEDS_NO_ENGINE = (ROOT / "tests" / "unit", ROOT / "tests" / "notebooks")
+# So that no worker is left alone with a long file at the end.
+LONGEST_FIRST = ("07-", "08-", "01-", "02-", "09-", "test_production", "03-", "06-", "test_look")
 
 
 class Suite:
-    """Prepares the engine, compares it before and after, and counts the seconds."""
+    """Prepares the engine, compares it before and after, and counts the seconds.
 
-    def __init__(self) -> None:
+    The process that was started does this; its workers report what they left behind.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.is_worker = hasattr(config, "workerinput")
         self.before: dict[str, set[str]] | None = None
         self.left: list[str] = []
         self.seconds: dict[str, float] = defaultdict(float)
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        def place(item: pytest.Item) -> int:
+            names = (n for n, name in enumerate(LONGEST_FIRST) if name in Path(item.path).name)
+            return next(names, len(LONGEST_FIRST))
+
+        items.sort(key=place)
+
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
-        paths = [Path(item.path) for item in session.items]
-        if session.config.option.collectonly or all(
-            any(path.is_relative_to(folder) for folder in NEEDS_NO_ENGINE) for path in paths
-        ):
+    def pytest_runtestloop(self) -> None:
+        if self.is_worker or not self._needs_engine():
             return
         from workshop.cli import prepare
 
         start = time.monotonic()
-        capture = session.config.pluginmanager.getplugin("capturemanager")
+        capture = self.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             prepare()
         self.seconds["engine and base images"] = time.monotonic() - start
         self.before = everything()
 
+    def _needs_engine(self) -> bool:
+        started_in = self.config.invocation_params.dir
+        chosen = [started_in / arg.partition("::")[0] for arg in self.config.args]
+        return not self.config.option.collectonly and not all(
+            any(path.is_relative_to(folder) for folder in NEEDS_NO_ENGINE) for path in chosen
+        )
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         file = report.nodeid.partition("::")[0]
-        part = file if file.endswith(".ipynb") else file.rpartition("/")[0]
+        part = file if file.startswith(("notebooks", "tests/image")) else file.rpartition("/")[0]
         self.seconds[part] += report.duration
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.before is None:
+        if not self._needs_engine():
             return
         from workshop.engine import session as ours
 
@@ -64,15 +85,23 @@ class Suite:
             if kind != "images":
                 self.left += [f"{kind}: {name}" for name in names]
         ours.remove_leftovers()
-        for kind, names in everything().items():
-            self.left += [f"{kind}: {name}" for name in sorted(names - self.before[kind])]
+        if self.is_worker:
+            self.config.workeroutput["left"] = self.left
+            return
+        if self.before is not None:
+            for kind, names in everything().items():
+                self.left += [f"{kind}: {name}" for name in sorted(names - self.before[kind])]
         if self.left and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self.left += getattr(node, "workeroutput", {}).get("left", [])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         write = terminalreporter.write_line
         terminalreporter.section("seconds by part")
-        for part, seconds in self.seconds.items():
+        for part, seconds in sorted(self.seconds.items(), key=lambda item: -item[1]):
             write(f"{seconds:8.1f}  {part}")
         if self.left:
             terminalreporter.section("left behind on the engine", red=True)
@@ -89,7 +118,7 @@ def everything() -> dict[str, set[str]]:
     theirs = {"label": ours.LABEL}
     mine = {"label": f"{ours.LABEL}={ours.ident()}"}
 
-    def seen(listed, key) -> set[str]:
+    def seen(listed: Callable[..., Iterable[Any]], key: Callable[[Any], str]) -> set[str]:
         other = {key(x) for x in listed(filters=theirs)} - {key(x) for x in listed(filters=mine)}
         return {key(x) for x in listed()} - other
 
@@ -104,4 +133,4 @@ def everything() -> dict[str, set[str]]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Suite())
+    config.pluginmanager.register(Suite(config))
