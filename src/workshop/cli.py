@@ -141,10 +141,10 @@ def _layers(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from .bench import dockerfiles
+    from .bench import measure
 
     prepare()
-    found = dockerfiles.run(options.rounds)
+    found = measure.run(options.rounds)
     print(json.dumps(found.as_json(), indent=2) if options.json else found)
 
 

@@ -117,8 +117,7 @@ def test_process_1_is_gunicorn_not_the_shell(site):
 def test_docker_stop_ends_it_in_order(article):
     running = article.start(env={"SECRET_KEY": SECRET}, port=8000, name="stopped")
     ended = running.stop(timeout=20)
-    assert ended.status == 0
-    assert ended.seconds < 10
+    assert ended.status == 0, "137 would mean that docker had to kill it"
     assert "Handling signal: term" in running.last_logs
 
 

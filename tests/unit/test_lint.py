@@ -1,5 +1,6 @@
 """The linters' word on everything that is code, notebooks included."""
 
+import platform
 import re
 import subprocess
 import sys
@@ -9,6 +10,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+
+without_hadolint = pytest.mark.skipif(
+    sys.platform == "win32", reason="hadolint has no wheel for Windows"
+)
+without_shellcheck = pytest.mark.skipif(
+    sys.platform == "linux" and platform.machine() != "x86_64",
+    reason="shellcheck has no wheel for this processor",
+)
 
 # What hadolint says of the article's Dockerfile. Each one stays, because the notebooks
 # build the file as it is: unpinned apt packages and pip, pip's cache, RUN after RUN, and
@@ -26,11 +35,15 @@ SAID_OF_DOCKERFILES = {
     # loudly two lines on, when the modules are imported.
     "src/workshop/bases/standins/python.Dockerfile": ["DL3008", "DL3008", "DL4006"],
     "src/workshop/bases/standins/postgres.Dockerfile": ["DL3008"],
+    # The load generator is Debian's, of the day.
+    "src/workshop/bench/wrk.Dockerfile": ["DL3008"],
 }
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", errors="replace", cwd=ROOT
+    )
 
 
 @pytest.mark.parametrize("folder", [".", "sample_project"])
@@ -45,6 +58,28 @@ def test_ruff_sees_the_notebooks():
     assert seen.count(".ipynb") == len(list((ROOT / "notebooks").glob("*.ipynb"))) > 0
 
 
+@pytest.mark.parametrize("command", ["mypy", "lint-imports"])
+def test_types_and_imports(command):
+    done = run(str(BIN / command))
+    assert done.returncode == 0, done.stdout
+
+
+def test_workflows_are_valid_and_end_in_time():
+    files = [str(path) for path in (ROOT / ".github" / "workflows").glob("*.yml")]
+    assert files
+    for schema in ("vendor.github-workflows", "custom.github-workflows-require-timeout"):
+        done = run(str(BIN / "check-jsonschema"), "--builtin-schema", schema, *files)
+        assert done.returncode == 0, done.stdout
+
+
+def test_every_target_that_a_workflow_makes_is_in_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for target in re.findall(r"\bmake ([\w-]+)", path.read_text(encoding="utf-8")):
+            assert re.search(rf"(?m)^{target}:", makefile), f"{path.name}: make {target}"
+
+
+@without_hadolint
 @pytest.mark.parametrize("name", SAID_OF_DOCKERFILES)
 def test_hadolint(name):
     done = run(str(BIN / "hadolint"), "--no-color", name)
@@ -57,6 +92,7 @@ def test_every_dockerfile_is_linted():
     assert found | {"Dockerfile"} == set(SAID_OF_DOCKERFILES)
 
 
+@without_shellcheck
 def test_shellcheck():
     scripts = [".ci/run", "entrypoint.sh"]
     for folder in ("src", "variants"):

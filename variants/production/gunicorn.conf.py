@@ -37,18 +37,18 @@ worker_class = "gthread"
 
 
 def when_ready(server):
-    """Told to stop, let nobody in, and serve those who wait. gunicorn alone hangs up on them."""
+    """Drain before stopping: accept no new connections, and answer those that wait in line."""
     stop = signal.getsignal(signal.SIGTERM)
 
-    def close_the_door_then_stop(*args):
+    def drain_then_stop(*args):
         for listener in server.LISTENERS:
-            # Bound to the loopback interface, the kernel refuses everybody from outside.
+            # Bound to the loopback interface, the kernel refuses connections from outside.
             with contextlib.suppress(OSError):  # before Linux 5.7 that is root's right
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
-        time.sleep(0.5)  # the workers accept whoever was in the door
+        time.sleep(0.5)  # the workers accept what waits in the queue
         stop(*args)
 
-    signal.signal(signal.SIGTERM, close_the_door_then_stop)
+    signal.signal(signal.SIGTERM, drain_then_stop)
 
 
 # A worker that hangs is replaced. One that stops gets to finish what it has accepted,

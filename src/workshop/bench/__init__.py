@@ -1,1 +1,5 @@
-"""Compare Dockerfiles for the same project."""
+"""Compare Dockerfiles for the same project.
+
+``dockerfiles`` names them, ``builds`` and ``serving`` measure, ``measure`` takes turns,
+``report`` shows the result and keeps the one in docs/benchmark.json.
+"""

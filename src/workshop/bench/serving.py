@@ -1,0 +1,196 @@
+"""What a container of an image does: it starts, answers, holds memory, and stops.
+
+All servers get the same settings of gunicorn, in GUNICORN_CMD_ARGS, which outranks
+gunicorn.conf.py: the images are compared, not their numbers of workers. Nothing is asked
+from this machine, only from container to container, because the engine may be elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from ..engine import client
+from ..errors import WorkshopError
+from ..lesson.workspace import Workspace
+from ..run import containers
+
+ENV = {"SECRET_KEY": "only-for-the-benchmark", "DATABASE_URL": "sqlite:////tmp/db.sqlite3"}
+SETTINGS = "--workers=2 --threads=4 --max-requests=0 --access-logfile=- --worker-tmp-dir=/dev/shm"
+CONNECTIONS, LOAD_S = 8, 5
+LOAD_GENERATOR = Path(__file__).with_name("wrk.Dockerfile")
+
+# In the server's container: ask until it answers, and print when that was.
+FIRST_ANSWER = """
+import http.client, time
+while True:
+    connection = http.client.HTTPConnection("localhost", 8000, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        if connection.getresponse().status == 200:
+            break
+    except (OSError, http.client.HTTPException):
+        pass
+    time.sleep(0.01)
+print(time.time())
+"""
+# Eight clients in a container beside the server's: each connects, asks and reads, until nobody
+# accepts a connection. What was accepted and got no answer is lost. Between connecting and
+# asking pass 50 ms, as for a client far away, so that somebody waits in line at any moment.
+# "begun" is printed when each of them has been answered.
+CLIENTS_AT_STOP = """
+import json, socket, threading, time
+answered, lost, first = [], [], threading.Semaphore(0)
+def client():
+    waited_for = True
+    while True:
+        try:
+            connection = socket.create_connection(("server", 8000), timeout=2)
+        except OSError:
+            return
+        with connection:
+            connection.settimeout(20)
+            time.sleep(0.05)
+            try:
+                connection.sendall(b"GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n")
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            except OSError:
+                answer = b""
+        (answered if b" 200 " in answer[:20] else lost).append(1)
+        if waited_for and answer:
+            waited_for = False
+            first.release()
+threads = [threading.Thread(target=client) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    first.acquire()
+print("begun", flush=True)
+for thread in threads:
+    thread.join()
+print(json.dumps([len(answered), len(lost)]))
+"""
+
+
+def check_seconds(image: str) -> float:
+    """Seconds that `manage.py check` takes in a new container, without the container's start."""
+    script = "s=$(date +%s%N); python manage.py check > /dev/null; echo $(($(date +%s%N) - s))"
+    done = containers.run(image, ["-c", script], options=["--entrypoint", "sh"], env=ENV)
+    return int(done.stdout) / 1e9
+
+
+def measure(space: Workspace, load_generator: str) -> Iterator[tuple[str, float]]:
+    """Start a server, load it, stop it; yields the name of each measure and its value.
+
+    ``load_generator`` is the image that ``build_load_generator`` made. Raises WorkshopError
+    when the server does not start, or answers / with an error.
+    """
+    yield "check_s", statistics.median(check_seconds(space.tag) for _ in range(3))
+    env = {**ENV, "GUNICORN_CMD_ARGS": SETTINGS}
+    with _serving(space, space.tag, env) as (server, network):
+        yield "start_s", _first_answer(server) - _started(server)
+        _prepare(server)
+        yield "requests_per_s", _answers_per_second(load_generator, network)
+        yield "memory_bytes", _memory(server)
+    yield "lost_requests", lost_at_stop(space, env=env)[1]
+
+
+def build_load_generator() -> str:
+    """Build the image with wrk, from Debian's package; returns its tag."""
+    space = Workspace("bench-wrk")
+    space.use(LOAD_GENERATOR)
+    return space.build().tag
+
+
+@contextmanager
+def _serving(
+    space: Workspace, image: str, env: Mapping[str, str]
+) -> Iterator[tuple[containers.Container, str]]:
+    """A container of ``image``, which others reach as server:8000, and their network's name."""
+    network = space.network()
+    options = ["--network", network, "--network-alias", "server"]
+    try:
+        with space.start(image=image, env=env, name="server", options=options) as server:
+            yield server, network
+    finally:
+        space.remove_network(network)
+
+
+def _first_answer(server: containers.Container) -> float:
+    """When /healthz was answered with 200 first, in seconds since 1970, by the engine's clock."""
+    limit = f"{containers.READY_S:.0f}"
+    done = server.exec("timeout", limit, "python", "-c", FIRST_ANSWER)
+    if done.status:
+        raise WorkshopError(
+            f"The server has not answered /healthz with 200. Its log:\n{server.logs().rstrip()}",
+            "The last line of the log usually names the cause.",
+        )
+    return float(done.stdout)
+
+
+def _started(server: containers.Container) -> float:
+    """When the container's process began, in seconds since 1970, by the engine's clock."""
+    told = client.connect().api.inspect_container(server.name)["State"]["StartedAt"]
+    return datetime.fromisoformat(told).timestamp()
+
+
+def _prepare(server: containers.Container) -> None:
+    """Give the server its tables, and its static files where the image has none."""
+    for command in (
+        "python manage.py migrate --verbosity 0",
+        "test -e staticfiles/staticfiles.json || python manage.py collectstatic --noinput",
+    ):
+        done = server.exec("sh", "-c", command)
+        if done.status:
+            raise WorkshopError(f"`{command}` failed in the server's container: {done.stderr}")
+
+
+def _answers_per_second(load_generator: str, network: str) -> float:
+    """Answers to / with status 200 in a second, counted by wrk in a container of its own."""
+    words = ["--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{LOAD_S}s"]
+    words += ["--timeout", "10s", "--header", "Host: localhost", "http://server:8000/"]
+    done = containers.run(
+        load_generator, words, options=["--network", network], timeout=LOAD_S + 60
+    )
+    if done.status:
+        raise WorkshopError(f"wrk failed: {done.stderr.strip() or done.stdout.strip()}")
+    told = json.loads(done.lines[-1])
+    if not told["ok"]:
+        raise WorkshopError(
+            f"The server answered / with an error {told['other']} times, and never with 200.",
+            "Its log says why: start the image by hand.",
+        )
+    return float(told["ok"] / told["seconds"])
+
+
+def lost_at_stop(
+    space: Workspace, image: str = "", env: Mapping[str, str] = ENV
+) -> tuple[int, int]:
+    """Requests answered and requests lost at stop: how well a busy server drains.
+
+    Eight clients keep asking; each has been answered when the server is told to stop. A
+    request is lost if its connection was accepted and no answer came.
+    """
+    image = image or space.tag
+    with _serving(space, image, env) as (server, network):
+        _first_answer(server)
+        options = ["--network", network, "--entrypoint", "python"]
+        command = ("-c", CLIENTS_AT_STOP)
+        with space.start(
+            *command, image=image, name="clients", options=options, ready="begun"
+        ) as clients:
+            server.stop()
+            client.connect().api.wait(clients.name, timeout=int(containers.READY_S))
+            answered, lost = json.loads(clients.logs().splitlines()[-1])
+    return int(answered), int(lost)
+
+
+def _memory(server: containers.Container) -> int:
+    """Bytes that the processes hold, without what the kernel caches of files."""
+    told = client.connect().api.stats(server.name, stream=False, one_shot=True)
+    found = told["memory_stats"]["stats"]
+    return int(found.get("anon", found.get("rss", 0)))  # cgroups version 2, and 1

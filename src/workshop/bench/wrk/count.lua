@@ -1,0 +1,21 @@
+-- Counts the answers by status, and prints them as JSON when the time is up.
+local threads = {}
+ok, other = 0, 0
+
+function setup(thread)
+    table.insert(threads, thread)
+end
+
+function response(status)
+    if status == 200 then ok = ok + 1 else other = other + 1 end
+end
+
+function done(summary)
+    local answered, refused = 0, 0
+    for _, thread in ipairs(threads) do
+        answered = answered + thread:get("ok")
+        refused = refused + thread:get("other")
+    end
+    io.write(string.format('{"ok": %d, "other": %d, "seconds": %.6f}\n',
+        answered, refused, summary.duration / 1e6))
+end
