@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import docker
 
-from ..engine import client, embedded
+from ..engine import apt, client, root
 from ..errors import WorkshopError
 from ..paths import state_folder
 from ..show import console
@@ -362,7 +362,7 @@ def _engine_id() -> str:
 
 def _why_no_stand_in() -> str:
     """Why no stand-in can be made here, as a sentence; empty if one can."""
-    if sys.platform != "linux" or embedded.os_release().get("ID") != "debian":
+    if sys.platform != "linux" or apt.os_release().get("ID") != "debian":
         return "A stand-in can be made on Debian only, from the machine's own package sources."
     here = subprocess.run(
         ["dpkg", "--print-architecture"], capture_output=True, text=True, stdin=subprocess.DEVNULL
@@ -370,7 +370,7 @@ def _why_no_stand_in() -> str:
     there = client.connect().version()["Arch"]
     if here not in ("amd64", "arm64") or here != there:
         return f"A stand-in can't be made: this machine is {here}, the engine's is {there}."
-    return embedded.why_no_root("Making a stand-in")
+    return root.why_not("Making a stand-in")
 
 
 def _make_python() -> None:
@@ -422,11 +422,7 @@ def _make_debian() -> None:
     if is_present(DEBIAN_BASE):
         return
     if not shutil.which("mmdebstrap"):
-        embedded.apt_get("Fetching the package lists", "update")
-        embedded.apt_get(
-            "Installing mmdebstrap",
-            "install", "--yes", "--no-install-recommends", "mmdebstrap",
-        )  # fmt: skip
+        apt.install("mmdebstrap, which makes a minimal Debian", ["mmdebstrap"])
     main, security = _mirrors()
     suites = [(main, "trixie"), (main, "trixie-updates")]
     if security:
@@ -445,7 +441,7 @@ def _make_debian() -> None:
         console.run_long(
             "Making a minimal Debian 13 with mmdebstrap",
             [
-                *embedded.as_root(), "env", f"STANDIN={folder}",
+                *root.prefix(), "env", f"STANDIN={folder}",
                 "mmdebstrap", "--mode=root", "--variant=minbase", *extra,
                 f"--dpkgopt={folder / 'dpkg-slim'}",
                 '--customize-hook=sh "$STANDIN/finish.sh" "$1"',
@@ -481,6 +477,6 @@ def _sources(main: str, security: str) -> str:
 
 def _mirrors() -> tuple[str, str]:
     """Addresses of Debian's archive and of its security archive, which may be empty."""
-    known = embedded.debian_archives()
-    codename = embedded.os_release()["VERSION_CODENAME"]
+    known = apt.archives()
+    codename = apt.os_release()["VERSION_CODENAME"]
     return known[codename], known.get(f"{codename}-security", "")

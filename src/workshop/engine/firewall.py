@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ..errors import WorkshopError
 from . import root
@@ -61,7 +62,7 @@ class _Rule:
 
     def after(self, *options: str) -> list[str]:
         """The words that follow these options."""
-        return [word for option, word in zip(self.words, self.words[1:]) if option in options]
+        return [word for option, word in pairwise(self.words) if option in options]
 
     def form(self, bridges: Collection[str]) -> str:
         """The rule's text with B for any of these bridges and N for a network."""
