@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import doctor
-from .bases import images
+from .bases import images, standin
 from .engine import client, embedded, session
 from .errors import WorkshopError
 from .layers.image import forget
@@ -170,6 +170,7 @@ def _clean(options: argparse.Namespace) -> None:
         if embedded.stop():
             print("Stopped the embedded engine.")
         embedded.remove_data()
+        standin.remove_archives()
         forget()
 
 
