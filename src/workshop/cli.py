@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import doctor
-from .bases import images
+from .bases import images, standin
 from .engine import client, embedded, session
 from .errors import WorkshopError
 from .layers.image import forget
@@ -49,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--json", action="store_true", help="print the answers as JSON")
     made = command("engine", _engine, "Show, start or stop the engine.")
     made.add_argument("action", choices=("status", "start", "stop"))
+    made.add_argument(
+        "--store",
+        choices=embedded.STORES,
+        help="start: the image store of the tutorial's own engine; default: the one it had, "
+        f"at first {embedded.DEFAULT_STORE}",
+    )
     command("images", _images, "Make the base images present: found, pulled, or a stand-in.")
     made = command("lab", _lab, "Prepare everything, then open JupyterLab on the first notebook.")
     made.add_argument("--no-browser", action="store_true", help="print the address only")
@@ -82,8 +88,10 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _engine(options: argparse.Namespace) -> int:
+    if options.store and options.action != "start":
+        raise WorkshopError("--store belongs to `workshop engine start`.", "Leave it out.")
     if options.action == "start":
-        embedded.ensure()
+        embedded.ensure(options.store)
     elif options.action == "stop":
         stopped = embedded.stop()
         print("The embedded engine is stopped." if stopped else "The embedded engine did not run.")
@@ -162,6 +170,7 @@ def _clean(options: argparse.Namespace) -> None:
         if embedded.stop():
             print("Stopped the embedded engine.")
         embedded.remove_data()
+        standin.remove_archives()
         forget()
 
 

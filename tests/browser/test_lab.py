@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from workshop.engine import embedded, session
+from workshop.engine import apt, session
 from workshop.lesson import notebooks
 from workshop.paths import NOTEBOOKS, ROOT
 
@@ -29,10 +29,9 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 def browser():
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        if embedded.os_release().get("ID") != "debian":
+        if apt.os_release().get("ID") != "debian":
             pytest.fail("No Chromium or Chrome here. Install one, then run the test again.")
-        embedded.apt_get("Fetching the package lists", "update")
-        embedded.apt_get("Installing Chromium", "install", "--yes", "chromium")
+        apt.install("Chromium for the tests in a browser", ["chromium", "fonts-liberation"])
         path = shutil.which("chromium")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=FLAGS)

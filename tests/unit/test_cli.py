@@ -9,7 +9,7 @@ import archives
 import pytest
 
 from workshop import cli
-from workshop.engine import client, embedded
+from workshop.engine import client, embedded, root
 from workshop.paths import NOTEBOOKS
 
 COMMANDS = ("doctor", "engine", "images", "lab", "run", "build", "layers", "bench", "clean")
@@ -141,7 +141,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
 def test_without_root_and_sudo_the_reason_is_said(no_engine, monkeypatch, capsys):
     monkeypatch.setattr(embedded, "_distribution", lambda: "debian")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(embedded.shutil, "which", lambda name: None)
+    monkeypatch.setattr(root.shutil, "which", lambda name: None)
     assert cli.main(["engine", "start"]) == 1
     said = capsys.readouterr().err
     assert "Starting one takes root, and there is no sudo here." in said

@@ -1,61 +1,114 @@
 """The embedded engine: Docker Engine from the distribution's packages, as a process of our own.
 
 Used only when no other engine answers, on Debian or Ubuntu, as root or with sudo.
-Its socket, data folder and pid file are its own; nothing of it outlives ``stop``
-but the installed packages and the data folder.
+Its socket, data folder and pid file are its own; nothing of it outlives ``stop`` but the
+installed packages, the data folder and what dockerd sets for the whole machine: packets
+may be forwarded (net.ipv4.ip_forward), and those that no rule accepts are dropped.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-import subprocess
+import re
+import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-
-import docker
+from typing import Any, Literal
 
 from ..errors import WorkshopError
-from ..paths import state_folder
 from ..show import console
-from . import client
+from . import apt, client, firewall, root
 
-RUN = Path("/run/dockerfile-workshop")
-DATA = Path("/var/lib/dockerfile-workshop")
-SOCKET = RUN / "docker.sock"
-PID_FILE = RUN / "docker.pid"
-# There while the bridge docker0 is one that the embedded engine made.
-OWN_BRIDGE = DATA / "docker0-is-ours"
-LOG = DATA / "dockerd.log"
+Store = Literal["classic", "containerd"]
+STORES: tuple[Store, ...] = ("classic", "containerd")
+DEFAULT_STORE: Store = "classic"
+BUILD_CACHE = "10GB"
+
 DAEMON = "/usr/sbin/dockerd"
 START_S = 60.0
+END_S = 60.0
 
 # What Debian and Ubuntu call the parts of Docker Engine with buildx and compose.
 PACKAGES = {
-    "debian": ["docker.io", "docker-cli", "docker-buildx", "docker-compose", "iptables"],
-    "ubuntu": ["docker.io", "docker-buildx", "docker-compose-v2", "iptables"],
+    "debian": ["docker.io", "docker-cli", "docker-buildx", "docker-compose"],
+    "ubuntu": ["docker.io", "docker-buildx", "docker-compose-v2"],
 }
+TOOLS = {"iptables": "iptables", "ip": "iproute2"}
 # Debian 12 has Engine 20.10 and no buildx: these come from Debian 13, and only these.
 FROM_DEBIAN_13 = ["docker.io", "docker-cli", "docker-buildx", "docker-compose", "containerd"]
 
+# Settings of /etc/docker/daemon.json that the command line of the embedded engine has.
+_ON_THE_COMMAND_LINE = ("hosts", "group", "data-root", "exec-root", "pidfile", "mtu")
 
-def ensure() -> str:
+
+@dataclass(frozen=True)
+class Folders:
+    """Where an embedded engine keeps its files; a second one needs folders of its own."""
+
+    run: Path = Path(client.EMBEDDED_HOST.removeprefix("unix://")).parent
+    data: Path = Path("/var/lib/dockerfile-workshop")
+
+    @property
+    def socket(self) -> Path:
+        return self.run / "docker.sock"
+
+    @property
+    def host(self) -> str:
+        """The engine's address, in the DOCKER_HOST form."""
+        return f"unix://{self.socket}"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.run / "docker.pid"
+
+    @property
+    def images(self) -> Path:
+        """The engine's data root: images, containers, volumes and the build cache."""
+        return self.data / "data"
+
+    @property
+    def settings(self) -> Path:
+        """The engine's daemon.json. The image store is remembered in it."""
+        return self.data / "daemon.json"
+
+    @property
+    def log(self) -> Path:
+        return self.data / "dockerd.log"
+
+    @property
+    def own_docker0(self) -> Path:
+        """There while the bridge docker0 is one that this engine made."""
+        return self.data / "docker0-is-ours"
+
+
+OWN = Folders()
+
+
+def ensure(store: Store | None = None) -> str:
     """The host of a working engine; starts the embedded one when none answers.
 
-    Asks before it installs anything, where a person is there to ask.
-    Raises WorkshopError when there is no engine and none can be started.
+    Asks before it installs anything, where a person is there to ask. Raises WorkshopError
+    when there is no engine and none can be started, or when ``store`` is given and the
+    engine that answers has another one.
     """
     client.forget()
-    found = client.find()
-    if found is None:
-        start()
+    start(store)
     return client.host()
 
 
-def start() -> None:
-    """Install what is missing and start the embedded engine, or use one that answers."""
-    if client.find():
+def start(store: Store | None = None) -> None:
+    """Install what is missing and start the embedded engine, or use one that answers.
+
+    Without ``store`` the engine has the image store that it had before. Raises WorkshopError.
+    """
+    host = client.find()
+    if host:
+        _refuse_another_store(host, store)
         return
     if os.environ.get("DOCKER_HOST"):
         raise WorkshopError(
@@ -70,37 +123,79 @@ def start() -> None:
         )
     _refuse_a_locked_socket()
     if not _has_packages():
+        console.say("No Docker engine answers.")
         _install()
         client.forget()
-        if client.find():
+        host = client.find()
+        if host:
+            _refuse_another_store(host, store)
             return
-    _launch()
+    launch(OWN, store)
     client.forget()
 
 
-def stop() -> bool:
-    """Stop the embedded engine and take its mounts and interfaces down.
+def launch(folders: Folders = OWN, store: Store | None = None) -> None:
+    """Start the daemon in ``folders`` and wait until it answers; its packages must be there.
 
-    Returns False when it was not running. Containers in it are stopped with it;
-    its images and build cache stay in the data folder.
+    Raises WorkshopError with the end of its log when it doesn't come up.
     """
-    was_running = SOCKET.exists() and client.answers(client.EMBEDDED_HOST)
-    bridges = _bridges() if was_running else []
-    if was_running:
-        _root(
-            "start-stop-daemon", "--stop", "--oknodo", "--quiet", "--pidfile", str(PID_FILE),
-            "--exec", DAEMON, "--retry", "TERM/40/KILL/5",
-        )  # fmt: skip
+    with console.step("Starting the tutorial's own Docker engine"):
+        if not _daemons(folders):
+            _forget_a_killed_engine(folders)
+            _launch(folders, store or remembered_store(folders) or DEFAULT_STORE)
+        deadline = time.monotonic() + START_S
+        while not client.answers(folders.host):
+            if time.monotonic() > deadline or (
+                time.monotonic() > deadline - START_S + 5 and not _daemons(folders)
+            ):
+                tail = root.run("tail", "-n", "8", str(folders.log)).strip()
+                raise WorkshopError(
+                    f"The engine did not start. The end of {folders.log}:\n{tail}",
+                    "Mend what the log names, or start an engine of your own.",
+                )
+            time.sleep(0.2)
+        # A socket that others may use would make each of them root.
+        root.run("chown", f"{os.getuid()}:{os.getgid()}", str(folders.socket))
+        root.run("chmod", "0600", str(folders.socket))
+
+
+def stop(folders: Folders = OWN) -> bool:
+    """End the embedded engine and take its mounts, interfaces and firewall rules away.
+
+    Returns False when it was not running. Containers in it are stopped with it; its images
+    and build cache stay in the data folder. Raises WorkshopError, and removes nothing, when
+    the process of the engine does not end, however long it has been silent.
+    """
+    pids = _daemons(folders)
+    for pid in pids:
+        with suppress(WorkshopError):  # it ended just now
+            root.run("kill", "-TERM", str(pid))
+    deadline = time.monotonic() + END_S
+    while pids and (_daemons(folders) or _helpers(folders)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    _refuse_while_it_runs(folders)
     if sys.platform == "linux":
-        _take_down(bridges)
+        _take_down(folders)
     client.forget()
-    return was_running
+    return bool(pids)
 
 
-def remove_data() -> None:
-    """Delete the stopped engine's data folder: its images, containers and cache."""
-    if DATA.exists():
-        _root("rm", "-rf", str(DATA))
+def remove_data(folders: Folders = OWN) -> None:
+    """Delete the stopped engine's data folder: its images, containers and cache.
+
+    Raises WorkshopError, and removes nothing, while a process of the engine runs or
+    something is mounted in the folder.
+    """
+    if not folders.data.exists():
+        return
+    _refuse_while_it_runs(folders)
+    mounted = _mounts(folders)
+    if mounted:
+        raise WorkshopError(
+            f"{mounted[0]} is still mounted, so nothing was removed.",
+            "Run `uv run workshop engine stop`, then try again.",
+        )
+    root.run("rm", "-rf", "--one-file-system", str(folders.data))
 
 
 def status() -> tuple[str | None, str]:
@@ -108,31 +203,79 @@ def status() -> tuple[str | None, str]:
     host = client.find()
     if host is None:
         return None, "No Docker engine answers. Tried: " + ", ".join(client.candidates()) + "."
-    version = docker.DockerClient(base_url=host).version()["Version"]
+    version = client.connect().version()["Version"]
     whose = "the tutorial's own" if host == client.EMBEDDED_HOST else "found on this machine"
     return host, f"Docker Engine {version}, {whose}, at {host}."
+
+
+# The image store
+
+
+def remembered_store(folders: Folders = OWN) -> Store | None:
+    """The image store that this engine had when it was last started; None before that."""
+    settings = _read_settings(folders.settings)
+    if not settings:
+        return None
+    features = settings.get("features", {})
+    return "containerd" if features.get("containerd-snapshotter") else "classic"
+
+
+def settings_for(store: Store, of_the_machine: dict[str, Any]) -> dict[str, Any]:
+    """The embedded engine's daemon.json.
+
+    ``of_the_machine`` is what /etc/docker/daemon.json says: mirrors, proxies and networks
+    hold for this engine, too.
+    """
+    kept = {k: v for k, v in of_the_machine.items() if k not in _ON_THE_COMMAND_LINE}
+    return {
+        # Without a limit the build cache grows until the disk is full.
+        "builder": {"gc": {"enabled": True, "defaultKeepStorage": BUILD_CACHE}},
+        **kept,
+        "features": {**kept.get("features", {}), "containerd-snapshotter": store == "containerd"},
+    }
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    """A daemon.json, which only root may be able to read; empty if there is none."""
+    if not file.exists():
+        return {}
+    try:
+        return dict(json.loads(root.run("cat", str(file))))
+    except (TypeError, ValueError) as error:
+        raise WorkshopError(
+            f"{file} is no daemon.json: {error}", "Mend or remove that file, then try again."
+        ) from None
+
+
+def _refuse_another_store(host: str, wanted: Store | None) -> None:
+    if wanted is None:
+        return
+    drivers = client.connect().info().get("DriverStatus") or []
+    containerd = ["driver-type", "io.containerd.snapshotter.v1"] in drivers
+    has: Store = "containerd" if containerd else "classic"
+    if has == wanted:
+        return
+    if host == OWN.host:
+        fix = (
+            f"Run `uv run workshop engine stop`, then `uv run workshop engine start --store "
+            f"{wanted}`. Each store keeps its own images, so those of the other one come back with "
+            f"it."
+        )
+    else:
+        fix = "The tutorial does not change an engine that it did not start: its settings do that."
+    raise WorkshopError(
+        f"The engine at {host} runs with the {has} image store, not with {wanted}.", fix
+    )
+
+
+# Installing
 
 
 def _why_not() -> str:
     """Why the embedded engine can't be had here, as a sentence; empty if it can."""
     if sys.platform != "linux" or _distribution() not in PACKAGES:
         return "The tutorial starts an engine of its own on Debian and Ubuntu only."
-    return why_no_root("Starting one")
-
-
-def why_no_root(what: str) -> str:
-    """Why root can't be had here for ``what``, as a sentence; empty if it can."""
-    if os.geteuid() == 0:
-        return ""
-    if not shutil.which("sudo"):
-        return f"{what} takes root, and there is no sudo here."
-    if not console.a_person_is_there() and _sudo_wants_a_password():
-        return f"{what} takes root, and sudo wants a password that nobody is there to type."
-    return ""
-
-
-def _sudo_wants_a_password() -> bool:
-    return subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode != 0
+    return root.why_not("Starting one")
 
 
 def _refuse_a_locked_socket() -> None:
@@ -144,35 +287,18 @@ def _refuse_a_locked_socket() -> None:
         )
 
 
-def os_release() -> dict[str, str]:
-    """The fields of /etc/os-release; empty where there is none."""
-    try:
-        lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    return {k: v.strip('"') for k, _, v in (line.partition("=") for line in lines)}
-
-
 def _distribution() -> str:
-    return os_release().get("ID", "")
+    return apt.os_release().get("ID", "")
 
 
-def _root(*command: str, capture: bool = True, given: str = "") -> str:
-    """Run a command as root; returns its output, raises WorkshopError on failure."""
-    done = subprocess.run(
-        [*as_root(), *command],
-        capture_output=capture,
-        text=True,
-        input=given,
-    )
-    if done.returncode:
-        raise WorkshopError(f"{' '.join(command)} failed: {(done.stderr or '').strip()}")
-    return done.stdout or ""
-
-
-def as_root() -> list[str]:
-    """What to put before a command so that it runs as root."""
-    return [] if os.geteuid() == 0 else ["sudo", "DEBIAN_FRONTEND=noninteractive"]
+def _missing_tools() -> list[str]:
+    """The packages of the commands that starting and stopping needs and that are not here."""
+    folders = ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
+    return [
+        package
+        for name, package in TOOLS.items()
+        if not any(Path(folder, name).exists() for folder in folders)
+    ]
 
 
 def _has_packages() -> bool:
@@ -180,149 +306,121 @@ def _has_packages() -> bool:
         client.cli()
     except WorkshopError:
         return False
-    return Path(DAEMON).exists() and any(
-        Path(folder, "iptables").exists() for folder in ("/usr/sbin", "/sbin")
-    )
+    return Path(DAEMON).exists() and not _missing_tools()
 
 
 def _install() -> None:
-    names = PACKAGES[_distribution()]
-    if console.a_person_is_there():
-        answer = input(
-            "No Docker engine answers. Install Docker Engine with apt-get "
-            f"({' '.join(names)}) and start one? [Y/n] "
-        )
-        if answer.strip().lower() not in ("", "y", "yes"):
-            raise WorkshopError("No engine was installed.", client.INSTALL_DOCKER)
-    release = os_release()
+    release = apt.os_release()
+    names = [*PACKAGES[release["ID"]], *_missing_tools()]
     options: list[str] = []
     if release["ID"] == "debian" and release.get("VERSION_ID") == "12":
-        options = _debian_13_options()
-        names = [*names, "runc"]
-    apt_get("Fetching the package lists", *options, "update")
-    apt_get(
-        "Installing Docker Engine, buildx and compose",
-        *options, "install", "--yes", "--no-install-recommends", *names,
+        options = apt.options_for_debian_13(FROM_DEBIAN_13)
+        names.append("runc")
+    apt.install("Docker Engine, buildx and compose", names, options)
+
+
+# The process
+
+
+def _launch(folders: Folders, store: Store) -> None:
+    for folder in (folders.run, folders.data):
+        root.run("install", "-d", "-m", "0755", str(folder))
+    settings = settings_for(store, _read_settings(Path("/etc/docker/daemon.json")))
+    root.run("tee", str(folders.settings), given=json.dumps(settings, indent=2) + "\n")
+    if "docker0" not in _interfaces():
+        root.run("touch", str(folders.own_docker0))
+    # Standard output goes to the log, not to a pipe that would hold the caller open.
+    root.run(
+        "start-stop-daemon", "--start", "--background", "--output", str(folders.log),
+        "--pidfile", str(folders.pid_file), "--exec", DAEMON, "--",
+        "--config-file", str(folders.settings), "--host", folders.host, "--group", "0",
+        "--data-root", str(folders.images), "--exec-root", str(folders.run / "exec"),
+        "--pidfile", str(folders.pid_file), "--mtu", str(_mtu()),
     )  # fmt: skip
 
 
-def apt_get(what: str, *arguments: str) -> None:
-    """Run ``apt-get ARGUMENTS`` as root, as one announced step."""
-    log = state_folder() / "apt.log"
-    console.run_long(
-        what,
-        [*as_root(), "apt-get", "-o", "DPkg::Lock::Timeout=120", *arguments],
-        log=log,
-        fix=f"Mend the machine's package sources, then try again. The whole output is in {log}.",
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        quiet_input=not console.a_person_is_there(),
-    )
+def _commands() -> Iterator[tuple[int, list[str]]]:
+    """Each process of this machine and the words of its command line."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended just now
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            yield int(folder.name), words
 
 
-def debian_archives() -> dict[str, str]:
-    """The mirror's address by suite, from the machine's own apt sources: {"bookworm": …}.
+def _daemons(folders: Folders) -> list[int]:
+    """The process of this engine, by its program and its data folder; empty if there is none.
 
-    Raises WorkshopError when they name no mirror of the Debian that runs here.
+    A pid file may be lost, or name what is another process by now; a ping says nothing
+    about a daemon that is busy.
     """
-    codename = os_release().get("VERSION_CODENAME", "")
-    known = _listed_archives()
-    if codename not in known:
-        # apt knows a list's origin only once it has fetched it.
-        apt_get("Fetching the package lists", "update")
-        known = _listed_archives()
-    if codename not in known:
+    return [
+        pid
+        for pid, words in _commands()
+        if Path(words[0]).name == "dockerd" and str(folders.images) in words
+    ]
+
+
+def _helpers(folders: Folders) -> list[int]:
+    """Processes that a daemon started: containerd and the parents of its containers."""
+    below = f"{folders.run}/exec/"
+    return [
+        pid
+        for pid, words in _commands()
+        if Path(words[0]).name.startswith("containerd")
+        and any(word.startswith(below) for word in words)
+    ]
+
+
+def _another_engine_runs(folders: Folders) -> bool:
+    """True when another Docker daemon runs in this network namespace, or may do so."""
+    ours = os.stat("/proc/self/ns/net").st_ino
+    for pid, words in _commands():
+        if Path(words[0]).name == "dockerd" and str(folders.images) not in words:
+            try:
+                if os.stat(f"/proc/{pid}/ns/net").st_ino == ours:
+                    return True
+            except PermissionError:
+                return True
+            except OSError:
+                continue
+    return False
+
+
+def _refuse_while_it_runs(folders: Folders) -> None:
+    """Raise WorkshopError while a process of the engine runs."""
+    daemons = _daemons(folders)
+    if daemons:
         raise WorkshopError(
-            f"The apt sources of this machine name no mirror of Debian ({codename} main).",
-            "Add one to /etc/apt/sources.list.d and run `apt-get update`.",
+            f"The engine (process {daemons[0]}) has not ended, so nothing was removed.",
+            "Wait, then run `uv run workshop engine stop` again. If it never ends: "
+            f"`sudo kill -KILL {daemons[0]}`, then `uv run workshop engine start` and `stop`.",
         )
-    return known
+    left = _helpers(folders)
+    if left:
+        raise WorkshopError(
+            f"The engine was killed, and its containers run on (process {left[0]}), "
+            "so nothing was removed.",
+            "`uv run workshop engine start` takes them over, then `engine stop` ends them.",
+        )
 
 
-def _listed_archives() -> dict[str, str]:
-    wanted = "$(ORIGIN)|$(COMPONENT)|$(CODENAME)|$(REPO_URI)"
-    listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    ).stdout
-    archives: dict[str, str] = {}
-    for line in listed.splitlines():
-        origin, component, suite, uri = line.split("|", 3)
-        if origin == "Debian" and component == "main":
-            archives.setdefault(suite, _first_mirror(uri).rstrip("/"))
-    return archives
+def _forget_a_killed_engine(folders: Folders) -> None:
+    """Remove the pid files that a killed engine left.
+
+    A new daemon would take the engine for running, because the number in such a file may
+    be another process's by now.
+    """
+    files = [folders.pid_file]
+    if not _helpers(folders):
+        files.append(folders.run / "exec/containerd/containerd.pid")
+    root.run("rm", "-f", *map(str, files))
 
 
-def _first_mirror(uri: str) -> str:
-    """Debian's cloud images name a file with mirrors, one a line, instead of a mirror."""
-    kind, _, path = uri.partition("file:")
-    if kind != "mirror+":
-        return uri
-    lines = Path("/" + path.strip("/")).read_text(encoding="utf-8").split("\n")
-    return next(line.split()[0] for line in lines if line.strip() and line[0] != "#")
+# The network
 
 
-def _debian_13_options() -> list[str]:
-    """apt options that add Debian 13 for the engine alone, without touching /etc/apt."""
-    mirror = debian_archives()["bookworm"]
-    folder = state_folder() / "apt"
-    (folder / "lists" / "partial").mkdir(parents=True, exist_ok=True)
-    key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
-    (folder / "sources.list").write_text(
-        "".join(f"deb {key} {mirror} {suite} main\n" for suite in ("bookworm", "trixie"))
-    )
-    (folder / "preferences").write_text(
-        "Package: *\nPin: release n=trixie\nPin-Priority: -1\n\n"
-        f"Package: {' '.join(FROM_DEBIAN_13)}\nPin: release n=trixie\nPin-Priority: 600\n"
-    )
-    settings = {
-        "Dir::Etc::SourceList": folder / "sources.list",
-        "Dir::Etc::SourceParts": "/dev/null",
-        "Dir::Etc::Preferences": folder / "preferences",
-        "Dir::State::Lists": folder / "lists",
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
-    }
-    return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-
-
-def _launch() -> None:
-    with console.step("Starting the tutorial's own Docker engine"):
-        if not _daemon_runs():
-            # What a killed engine left would be taken for a running one: its number in a
-            # pid file may be another process's by now.
-            _take_down([])
-        for folder in (RUN, DATA):
-            _root("install", "-d", "-m", "0755", str(folder))
-        if not Path("/sys/class/net/docker0").exists():
-            _root("touch", str(OWN_BRIDGE))
-        # Standard output goes to the log, not to a pipe that would hold the caller open.
-        _root(
-            "start-stop-daemon", "--start", "--oknodo", "--background", "--output", str(LOG),
-            "--pidfile", str(PID_FILE), "--exec", DAEMON, "--",
-            "--host", f"unix://{SOCKET}", "--group", str(os.getgid()),
-            "--data-root", str(DATA / "data"), "--exec-root", str(RUN / "exec"),
-            "--pidfile", str(PID_FILE), "--mtu", str(_mtu()),
-            capture=False,
-        )  # fmt: skip
-        deadline = time.monotonic() + START_S
-        while not client.answers(client.EMBEDDED_HOST):
-            if time.monotonic() > deadline or (
-                time.monotonic() > deadline - START_S + 5 and not PID_FILE.exists()
-            ):
-                tail = _root("tail", "-n", "8", str(LOG)).strip()
-                raise WorkshopError(
-                    f"The engine did not start. The end of {LOG}:\n{tail}",
-                    "Mend what the log names, or start an engine of your own.",
-                )
-            time.sleep(0.2)
-
-
-def _daemon_runs() -> bool:
-    """True while the process that the pid file names is the engine."""
-    status = ["start-stop-daemon", "--status", "--pidfile", str(PID_FILE), "--exec", DAEMON]
-    return subprocess.run([*as_root(), *status], capture_output=True).returncode == 0
+def _interfaces() -> list[str]:
+    return [name for _, name in socket.if_nameindex()]
 
 
 def _mtu() -> int:
@@ -330,36 +428,45 @@ def _mtu() -> int:
     for line in Path("/proc/net/route").read_text().splitlines()[1:]:
         interface, destination = line.split()[:2]
         if destination == "00000000":
-            return min(1500, int(Path("/sys/class/net", interface, "mtu").read_text()))
+            shown = root.run("ip", "-json", "link", "show", "dev", interface)
+            return min(1500, int(json.loads(shown)[0]["mtu"]))
     return 1500
 
 
-def _bridges() -> list[str]:
-    """Interfaces of the embedded engine's bridge networks."""
-    engine = docker.DockerClient(base_url=client.EMBEDDED_HOST)
-    ids = [n.id for n in engine.networks.list(filters={"driver": "bridge"}) if n.name != "bridge"]
-    return [f"br-{i[:12]}" for i in ids] + (["docker0"] if OWN_BRIDGE.exists() else [])
+def _bridges(folders: Folders) -> list[str]:
+    """The interfaces that this engine made for its networks.
+
+    A network's interface is named br- and the first twelve digits of its id, which is in
+    the engine's own file of networks. So the engine need not be asked.
+    """
+    networks = folders.images / "network/files/local-kv.db"
+    known = ""
+    with suppress(WorkshopError):  # no such file, or no network in it
+        known = root.run("grep", "-aoE", "br-[0-9a-f]{12}", str(networks))
+    bridges = [
+        name
+        for name in _interfaces()
+        if re.fullmatch("br-[0-9a-f]{12}", name) and name in known.split()
+    ]
+    return bridges + (["docker0"] if folders.own_docker0.exists() else [])
 
 
-def _take_down(bridges: list[str]) -> None:
+def _mounts(folders: Folders) -> list[str]:
+    """What is mounted in the engine's folders, the inner ones first."""
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted(mounts, reverse=True):
-        if mount.startswith((f"{RUN}/", f"{DATA}/")):
-            _root("umount", mount)
-    for bridge in bridges:
-        if Path("/sys/class/net", bridge).exists():
-            _root("ip", "link", "delete", bridge)
-    if "docker0" in bridges:
-        _drop_firewall_rules()
-        _root("rm", str(OWN_BRIDGE))
-    if RUN.exists():
-        _root("rm", "-rf", str(RUN))
+    ours = (f"{folders.run}/", f"{folders.data}/")
+    return sorted((mount for mount in mounts if mount.startswith(ours)), reverse=True)
 
 
-def _drop_firewall_rules() -> None:
-    """Remove the rules and chains that the engine left in iptables."""
-    for tool in ("iptables", "ip6tables"):
-        rules = _root(f"{tool}-save").splitlines()
-        kept = [r for r in rules if "DOCKER" not in r and "docker0" not in r and "br-" not in r]
-        if kept != rules:
-            _root(f"{tool}-restore", given="\n".join(kept) + "\n")
+def _take_down(folders: Folders) -> None:
+    """Remove what the ended engine left: mounts, interfaces, firewall rules, its run folder."""
+    for mount in _mounts(folders):
+        root.run("umount", mount)
+    bridges = _bridges(folders)
+    for name in set(bridges) & set(_interfaces()):
+        root.run("ip", "link", "delete", name)
+    if bridges:
+        firewall.remove(bridges, keep_chains=_another_engine_runs(folders))
+        root.run("rm", "-f", str(folders.own_docker0))
+    if folders.run.exists():
+        root.run("rm", "-rf", "--one-file-system", str(folders.run))

@@ -18,7 +18,9 @@ HEARTBEAT_S = 15.0
 
 def say(text: str) -> None:
     """Print one line on standard error, at once."""
-    print(text, file=sys.stderr, flush=True)
+    # In one piece, so that lines of two threads don't mix.
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def a_person_is_there() -> bool:
@@ -44,6 +46,7 @@ def run_long(
     command: Sequence[str],
     *,
     log: Path,
+    about: str = "",
     fix: str = "",
     env: Mapping[str, str] | None = None,
     quiet_input: bool = True,
@@ -51,7 +54,8 @@ def run_long(
     """Run ``command`` as one announced step, its output appended to ``log``.
 
     The newest line of output is repeated every 15 seconds, so that a long step is
-    seen to move. A failure raises WorkshopError with the last lines of the output.
+    seen to move; ``about`` tells the lines of two such steps apart.
+    A failure raises WorkshopError with the last lines of the output.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=12)
@@ -61,7 +65,8 @@ def run_long(
         start = time.monotonic()
         while not done.wait(HEARTBEAT_S):
             last = tail[-1][:90] if tail else ""
-            say(f"  {time.monotonic() - start:4.0f} s  {last}")
+            seconds = f"{time.monotonic() - start:4.0f} s"
+            say("  ".join(filter(None, ["", seconds, about, last])))
 
     with step(what), log.open("a", encoding="utf-8", errors="replace") as record:
         record.write(f"$ {' '.join(command)}\n")

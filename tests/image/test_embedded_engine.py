@@ -1,0 +1,247 @@
+"""The embedded engine: an engine of the test's own, with its own folders and network namespace.
+
+The engine that the other tests use is not touched.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from workshop.bases import images
+from workshop.engine import client, embedded
+from workshop.engine.embedded import Folders
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux"
+    or os.geteuid() != 0
+    or not all(map(shutil.which, ("dockerd", "ip", "iptables", "nsenter"))),
+    reason="needs root on Linux, with Docker Engine, iproute2 and iptables",
+)
+
+LAUNCH, STOP = "embedded.launch(folders)", "print(embedded.stop(folders))"
+CODE = """
+import sys
+from pathlib import Path
+from workshop.engine import embedded
+from workshop.errors import WorkshopError
+folders = embedded.Folders(Path(sys.argv[1]), Path(sys.argv[2]))
+try:
+    {}
+except WorkshopError as error:
+    sys.exit(str(error))
+"""
+
+
+class Machine:
+    """A network namespace in which engines are started, as if it were another machine."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def run(self, *command: str) -> str:
+        """A command in the namespace, which must succeed; its output."""
+        done = self.attempt(*command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def attempt(self, *command: str) -> subprocess.CompletedProcess[str]:
+        # `ip netns exec` would hide the cgroups.
+        inside = ["nsenter", f"--net=/run/netns/{self.name}", *command]
+        return subprocess.run(inside, capture_output=True, text=True)
+
+    def python(self, code: str, folders: Folders) -> subprocess.CompletedProcess[str]:
+        return self.attempt(
+            sys.executable, "-c", CODE.format(code), str(folders.run), str(folders.data)
+        )
+
+    def do(self, code: str, folders: Folders) -> str:
+        done = self.python(code, folders)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def rules(self) -> list[str]:
+        """The rules and chains of the firewall, of both families."""
+        saved = self.run("iptables-save") + self.run("ip6tables-save")
+        declared = [line.split()[0] for line in saved.splitlines() if line.startswith(":DOCKER")]
+        return sorted([*declared, *(x for x in saved.splitlines() if x.startswith("-A"))])
+
+    def interfaces(self) -> list[str]:
+        shown = self.run("ip", "-brief", "link").splitlines()
+        return sorted(line.split()[0].partition("@")[0] for line in shown)
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    name = f"workshop-test-{secrets.token_hex(3)}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    yield Machine(name)
+    subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+@pytest.fixture
+def make(machine: Machine) -> Iterator[Callable[[], Folders]]:
+    """Makes folders for an engine; that engine is ended after the test, whatever happened."""
+    # Not pytest's folder: the path of a socket may have 107 characters only.
+    top = Path(tempfile.mkdtemp(prefix="workshop-"))
+    made: list[Folders] = []
+
+    def make() -> Folders:
+        folder = top / str(len(made))
+        made.append(Folders(folder / "run", folder / "data"))
+        return made[-1]
+
+    yield make
+    for folders in made:
+        for pid in embedded._daemons(folders):
+            os.kill(pid, signal.SIGCONT)
+        if machine.python(STOP, folders).returncode:
+            machine.do(LAUNCH, folders)
+            machine.do(STOP, folders)
+        assert not embedded._mounts(folders)
+    shutil.rmtree(top)
+
+
+def engine(folders: Folders) -> docker.DockerClient:
+    return docker.DockerClient(base_url=folders.host, timeout=120)
+
+
+def test_stop_leaves_the_readers_firewall_and_nothing_of_the_engine(
+    machine: Machine, make: Callable[[], Folders]
+) -> None:
+    machine.run("iptables", "-A", "FORWARD", "-i", "br-lan", "-j", "ACCEPT")
+    comment = ["-m", "comment", "--comment", "DOCKER and br-0123456789ab"]
+    machine.run("iptables", "-A", "INPUT", "-p", "tcp", *comment, "-j", "ACCEPT")
+    machine.run("ip6tables", "-A", "FORWARD", "-i", "br-lan", "-j", "ACCEPT")
+    rules, interfaces = machine.rules(), machine.interfaces()
+
+    folders = make()
+    machine.do(LAUNCH, folders)
+    network = engine(folders).networks.create("some-network")
+    assert f"br-{network.id[:12]}" in machine.interfaces()
+    drop = ["-s", "203.0.113.9/32", "-j", "DROP"]
+    machine.run("iptables", "-I", "DOCKER-USER", *drop)
+    assert len(machine.rules()) > len(rules) + 20
+
+    assert machine.do(STOP, folders) == "True"
+    assert machine.interfaces() == interfaces
+    still_in_force = [
+        ":DOCKER-USER",
+        "-A FORWARD -j DOCKER-USER",
+        "-A DOCKER-USER -s 203.0.113.9/32 -j DROP",
+        "-A DOCKER-USER -j RETURN",
+    ]
+    assert machine.rules() == sorted([*rules, *still_in_force])
+    assert not folders.run.exists()
+    assert not embedded._mounts(folders)
+    assert folders.images.is_dir()
+    assert machine.do(STOP, folders) == "False"
+
+
+def test_stop_leaves_the_chains_of_another_engine(
+    machine: Machine, make: Callable[[], Folders]
+) -> None:
+    one, other = make(), make()
+    machine.do(LAUNCH, one)
+    machine.do(LAUNCH, other)
+    network = engine(other).networks.create("some-network")
+    before = [rule for rule in machine.rules() if network.id[:12] not in rule]
+    machine.do(STOP, other)
+    assert machine.rules() == before
+    assert "docker0" in machine.interfaces()
+    machine.do(STOP, one)
+    assert machine.rules() == []
+
+
+def test_only_who_started_the_engine_may_use_it(
+    machine: Machine, make: Callable[[], Folders]
+) -> None:
+    folders = make()
+    machine.do(LAUNCH, folders)
+    seen = folders.socket.stat()
+    assert (stat.S_IMODE(seen.st_mode), seen.st_uid) == (0o600, os.getuid())
+
+
+def test_the_image_store_is_remembered(machine: Machine, make: Callable[[], Folders]) -> None:
+    folders = make()
+    machine.do("embedded.launch(folders, 'containerd')", folders)
+    containerd = ["driver-type", "io.containerd.snapshotter.v1"]
+    assert containerd in engine(folders).info()["DriverStatus"]
+    machine.do(STOP, folders)
+    machine.do(LAUNCH, folders)
+    assert containerd in engine(folders).info()["DriverStatus"]
+    machine.do(STOP, folders)
+    machine.do("embedded.launch(folders, 'classic')", folders)
+    assert containerd not in engine(folders).info()["DriverStatus"]
+
+
+def test_the_build_cache_has_a_limit(machine: Machine, make: Callable[[], Folders]) -> None:
+    folders = make()
+    machine.do(LAUNCH, folders)
+    shown = subprocess.run(
+        [client.cli(), "buildx", "inspect", "default"],
+        env={**client.environment(), "DOCKER_HOST": folders.host},
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    kept = [line.split(":")[1].split() for line in shown.splitlines() if "Keep Bytes" in line]
+    assert kept[-1] == ["10GiB"], shown
+
+
+def test_an_engine_that_does_not_end_keeps_its_files(
+    machine: Machine, make: Callable[[], Folders]
+) -> None:
+    folders = make()
+    machine.do(LAUNCH, folders)
+    (pid,) = embedded._daemons(folders)
+    mounts = embedded._mounts(folders)
+    assert mounts
+    os.kill(pid, signal.SIGSTOP)
+    stopped = machine.python(f"embedded.END_S = 0; {STOP}", folders)
+    assert f"The engine (process {pid}) has not ended" in stopped.stderr
+    assert "nothing was removed" in stopped.stderr
+    removed = machine.python("embedded.remove_data(folders)", folders)
+    assert "nothing was removed" in removed.stderr
+    assert embedded._mounts(folders) == mounts
+    assert folders.socket.is_socket()
+
+    os.kill(pid, signal.SIGCONT)
+    machine.do(STOP, folders)
+    machine.do("embedded.remove_data(folders)", folders)
+    assert not folders.data.exists()
+
+
+def test_the_containers_of_a_killed_engine_are_not_forgotten(
+    machine: Machine, make: Callable[[], Folders]
+) -> None:
+    (python,) = images.ensure([images.BASE_IMAGES[0]])
+    folders = make()
+    machine.do(LAUNCH, folders)
+    archive = client.connect().api.get_image(python.name)
+    engine(folders).api.load_image(archive)
+    engine(folders).containers.run(
+        python.name, ["sleep", "infinity"], detach=True, network_mode="none", stop_signal="KILL"
+    )
+    (pid,) = embedded._daemons(folders)
+    os.kill(pid, signal.SIGKILL)
+
+    stopped = machine.python(STOP, folders)
+    assert "The engine was killed, and its containers run on" in stopped.stderr
+    assert embedded._mounts(folders)
+    removed = machine.python("embedded.remove_data(folders)", folders)
+    assert "nothing was removed" in removed.stderr
+
+    machine.do(LAUNCH, folders)
+    machine.do(STOP, folders)
+    assert not embedded._helpers(folders)
+    assert not folders.run.exists()

@@ -1,0 +1,97 @@
+"""The embedded engine without an engine: its settings, and its processes in the table of all."""
+
+from pathlib import Path
+
+import pytest
+
+from workshop import cli
+from workshop.engine import client, embedded
+from workshop.engine.embedded import Folders
+from workshop.errors import WorkshopError
+
+FOLDERS = Folders(Path("/run/some"), Path("/var/lib/some"))
+CONTAINERD = {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}
+CLASSIC = {"DriverStatus": [["Backing Filesystem", "extfs"]]}
+
+
+def test_the_settings_of_the_machine_hold_but_for_folders_and_socket() -> None:
+    machine = {
+        "registry-mirrors": ["https://mirror.example"],
+        "features": {"buildkit": True},
+        "hosts": ["tcp://0.0.0.0:2375"],
+        "data-root": "/srv/docker",
+    }
+    assert embedded.settings_for("containerd", machine) == {
+        "registry-mirrors": ["https://mirror.example"],
+        "features": {"buildkit": True, "containerd-snapshotter": True},
+        "builder": {"gc": {"enabled": True, "defaultKeepStorage": embedded.BUILD_CACHE}},
+    }
+
+
+@pytest.mark.parametrize("store", embedded.STORES)
+def test_the_store_is_read_back_from_the_settings(
+    store: embedded.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_read_settings", lambda file: embedded.settings_for(store, {}))
+    assert embedded.remembered_store(FOLDERS) == store
+
+
+def test_before_the_first_start_no_store_is_remembered(tmp_path: Path) -> None:
+    assert embedded.remembered_store(Folders(tmp_path, tmp_path)) is None
+
+
+class _Engine:
+    def __init__(self, info: dict[str, object]) -> None:
+        self.info = lambda: info
+
+
+@pytest.mark.parametrize(
+    ("host", "fix"),
+    [(embedded.OWN.host, "engine start --store containerd"), ("tcp://other:2375", "did not start")],
+)
+def test_a_running_engine_with_another_store_is_refused(
+    host: str, fix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "find", lambda: host)
+    monkeypatch.setattr(client, "connect", lambda: _Engine(CLASSIC))
+    with pytest.raises(WorkshopError, match="runs with the classic image store") as refused:
+        embedded.start("containerd")
+    assert fix in refused.value.fix
+    embedded.start("classic")
+    embedded.start()
+    monkeypatch.setattr(client, "connect", lambda: _Engine(CONTAINERD))
+    embedded.start("containerd")
+
+
+def test_store_belongs_to_start(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["engine", "stop", "--store", "classic"]) == 1
+    assert "--store belongs to" in capsys.readouterr().err
+
+
+def test_an_engine_is_known_by_program_and_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, run = str(FOLDERS.images), str(FOLDERS.run)
+    table = [
+        (1, ["/sbin/init", ""]),
+        (2, [""]),  # a kernel's thread, or a process that has ended
+        (3, ["/usr/sbin/dockerd", "--data-root", data, ""]),
+        (4, ["/usr/sbin/dockerd", "--data-root", data + "2", ""]),
+        (5, ["grep", "dockerd", data, ""]),
+        (6, ["containerd", "--config", run + "/exec/containerd/containerd.toml", ""]),
+        (7, ["/usr/bin/containerd-shim-runc-v2", "-address", run + "/exec/c.sock", ""]),
+        (8, ["containerd", "--config", "/run/docker/containerd/containerd.toml", ""]),
+    ]
+    monkeypatch.setattr(embedded, "_commands", lambda: iter(table))
+    assert embedded._daemons(FOLDERS) == [3]
+    assert embedded._helpers(FOLDERS) == [6, 7]
+
+
+def test_data_is_not_removed_while_a_process_of_the_engine_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = Folders(tmp_path / "run", tmp_path / "data")
+    folders.images.mkdir(parents=True)
+    table = [(3, ["dockerd", "--data-root", str(folders.images)])]
+    monkeypatch.setattr(embedded, "_commands", lambda: iter(table))
+    with pytest.raises(WorkshopError, match="process 3.* has not ended, so nothing was removed"):
+        embedded.remove_data(folders)
+    assert folders.images.is_dir()
