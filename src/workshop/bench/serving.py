@@ -42,17 +42,20 @@ print(time.time())
 # server's threads busy. Eight connect behind them and send a whole one. "begun" is printed when
 # all of it is sent; when the file /tmp/go is there, the sixteen send the other half.
 CLIENTS_AT_STOP = """
-import json, pathlib, socket, time
-HALF = b"GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n"
+import http.client, json, pathlib, socket, time
+HALF = b"GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n"
 def connect(data):
     connection = socket.create_connection(("server", 8000), timeout=120)
     connection.sendall(data)
     return connection
 def is_answered(connection):
+    answer = http.client.HTTPResponse(connection)
     try:
-        return b" 200 " in b"".join(iter(lambda: connection.recv(65536), b""))[:20]
-    except OSError:
+        answer.begin()
+        answer.read()
+    except (OSError, http.client.HTTPException):
         return False
+    return answer.status == 200
 busy = [connect(HALF) for _ in range(16)]
 waiting = [connect(HALF + b"\\r\\n") for _ in range(8)]
 print("begun", flush=True)
