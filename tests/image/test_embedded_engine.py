@@ -19,7 +19,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from workshop.bases import images
+from workshop.bases import images, standin
 from workshop.engine import client, embedded
 from workshop.engine.embedded import Folders
 
@@ -245,3 +245,37 @@ def test_the_containers_of_a_killed_engine_are_not_forgotten(
     machine.do(STOP, folders)
     assert not embedded._helpers(folders)
     assert not folders.run.exists()
+
+
+@pytest.mark.parametrize("store", embedded.STORES)
+def test_a_kept_stand_in_loads_on_each_store(
+    store: embedded.Store,
+    machine: Machine,
+    make: Callable[[], Folders],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    name = images.BASE_IMAGES[0]
+    (kept,) = images.ensure([name])
+    api = client.connect().api
+    if not kept.stand_in:
+        pytest.skip("the official image is here, so no stand-in was kept")
+    api.tag(name, *standin.private(name).split(":"))
+    standin._keep(name)
+    api.remove_image(standin.private(name))
+
+    folders = make()
+    machine.do(f"embedded.launch(folders, {store!r})", folders)
+    monkeypatch.setenv("DOCKER_HOST", folders.host)
+    client.forget()
+    try:
+        assert standin._load(name)
+        (loaded,) = images.ensure([name])
+        image = client.connect().images.get(name)
+    finally:
+        client.connect().close()
+        monkeypatch.undo()
+        client.forget()
+    assert image.tags == [name]
+    assert (loaded.stand_in, loaded.size) == (True, kept.size)

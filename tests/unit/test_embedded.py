@@ -1,5 +1,7 @@
 """The embedded engine without an engine: its settings, and its processes in the table of all."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,4 +96,16 @@ def test_data_is_not_removed_while_a_process_of_the_engine_runs(
     monkeypatch.setattr(embedded, "_commands", lambda: iter(table))
     with pytest.raises(WorkshopError, match="process 3.* has not ended, so nothing was removed"):
         embedded.remove_data(folders)
+    assert folders.images.is_dir()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc elsewhere")
+def test_where_processes_are_hidden_nothing_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = Folders(tmp_path / "run", tmp_path / "data")
+    folders.images.mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(WorkshopError, match="hides root's processes"):
+        embedded.stop(folders)
     assert folders.images.is_dir()

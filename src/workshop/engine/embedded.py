@@ -55,6 +55,7 @@ class Folders:
 
     @property
     def socket(self) -> Path:
+        """Where the engine listens."""
         return self.run / "docker.sock"
 
     @property
@@ -64,6 +65,7 @@ class Folders:
 
     @property
     def pid_file(self) -> Path:
+        """Where the daemon writes the number of its process."""
         return self.run / "docker.pid"
 
     @property
@@ -78,6 +80,7 @@ class Folders:
 
     @property
     def log(self) -> Path:
+        """What the daemon says."""
         return self.data / "dockerd.log"
 
     @property
@@ -340,7 +343,16 @@ def _launch(folders: Folders, store: Store) -> None:
 
 
 def _commands() -> Iterator[tuple[int, list[str]]]:
-    """Each process of this machine and the words of its command line."""
+    """Each process of this machine and the words of its command line.
+
+    Raises WorkshopError where root's processes are hidden (proc mounted with hidepid).
+    """
+    if sys.platform == "linux" and not os.access("/proc/1/cmdline", os.R_OK):
+        raise WorkshopError(
+            "This machine hides root's processes from you, so it can't be seen whether the "
+            "engine runs.",
+            "Run the same command as root.",
+        )
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended just now
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
