@@ -65,6 +65,7 @@ def test_media_can_be_written_to_and_the_code_folder_cannot(article):
     assert "Permission denied" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_projects_own_tests_pass_in_it(article):
     done = python(article, "manage.py", "test")
     assert done.status == 0, done
