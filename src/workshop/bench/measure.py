@@ -6,6 +6,7 @@ for a while slows all of them. Absolute times belong to the machine, ratios carr
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -81,7 +82,11 @@ def _what_else_runs() -> str:
     mine = session.ident()
     running = client.connect().containers.list()
     others = [c.name for c in running if c.labels.get(session.LABEL) != mine]
-    return f"Before it began, {len(others)} other containers ran on the engine."
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    return (
+        f"Before it began, this machine's load was {load}, and {len(others)} other containers "
+        "ran on the engine."
+    )
 
 
 def _machine() -> str:
