@@ -69,6 +69,7 @@ def test_the_readme_tells_the_stored_answer():
     assert found.as_markdown() in readme
     assert found.date in readme
     assert found.machine in readme
+    assert found.busy in readme
 
 
 def test_a_dockerfile_that_is_not_there_is_refused():

@@ -16,7 +16,6 @@ from ..engine import client, session
 from ..errors import WorkshopError
 from ..lesson.workspace import Workspace
 from ..show.console import say
-from ..show.display import size
 from ..show.live import Live, in_a_notebook
 from . import builds, serving
 from .dockerfiles import DOCKERFILES
@@ -94,6 +93,6 @@ def _machine() -> str:
     told = client.connect().info()
     return (
         f"{told['OSType']} {told['Architecture']}, {told['NCPU']} processors, "
-        f"{size(told['MemTotal'])} of memory, Docker Engine {told['ServerVersion']} "
+        f"{told['MemTotal'] / 1e9:.0f} GB of memory, Docker Engine {told['ServerVersion']} "
         f"with the {told['Driver']} store"
     )
