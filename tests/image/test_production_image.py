@@ -1,4 +1,8 @@
-"""The production image, property by property. The numbers are those of the table in README.md."""
+"""The production image, property by property. The numbers are those of the table in README.md.
+
+What a chapter checks as well is marked as slow: `make test` runs the chapter, `make test-all`
+both.
+"""
 
 import json
 import os
@@ -94,6 +98,7 @@ def test_01_it_runs_any_command_and_passes_its_exit_status_on(production, comman
     assert production.run(*command).status == status
 
 
+@pytest.mark.slow
 def test_01_management_commands_run(production):
     done = production.run("python", "manage.py", "check", env=ENV)
     assert (done.status, "no issues" in done.stdout) == (0, True)
@@ -111,7 +116,7 @@ def test_02_an_unknown_command_fails_and_says_what_is_known(production):
 
 
 @pytest.fixture(scope="module")
-def slow(production):
+def slow_page(production):
     """The same image with a slow page; returns its tag."""
     with production.changed({"app/wsgi.py": SLOW_WSGI}):
         return production.build(name="slow").tag
@@ -122,11 +127,11 @@ def slow(production):
     [(1, {}), (3, {"WEB_CONCURRENCY": "1", "WEB_THREADS": "1"})],
     ids=["a request that runs", "requests that wait for the only thread"],
 )
-def test_03_what_was_accepted_is_answered_before_it_stops(production, slow, requests, env):
+def test_03_what_was_accepted_is_answered_before_it_stops(production, slow_page, requests, env):
     network = production.network()
     try:
         with production.start(
-            image=slow,
+            image=slow_page,
             env={**ENV, **env},
             name="server",
             options=["--network", network, "--network-alias", "server"],
@@ -135,7 +140,7 @@ def test_03_what_was_accepted_is_answered_before_it_stops(production, slow, requ
             options = ["--network", network, "--entrypoint", "python"]
             command = ("-c", CLIENTS, str(requests))
             with production.start(
-                *command, image=slow, name="clients", options=options, ready="sent"
+                *command, image=slow_page, name="clients", options=options, ready="sent"
             ) as clients:
                 server.wait_for("running /slow")
                 client.connect().api.kill(server.name, "SIGTERM")
@@ -227,6 +232,7 @@ def test_05_the_code_is_not_writable_by_the_process(production, image):
     assert set(tried.lines) - {"/tmp", "/var/tmp", "/run/lock"} == {"/app/media", "/app/data"}
 
 
+@pytest.mark.slow
 def test_06_it_is_healthy_without_rights_on_a_read_only_file_system(start):
     container = start(options=HARDENED, ready="Booting worker")
     container.wait_until("/app/entrypoint.sh", "live")
@@ -307,6 +313,7 @@ def test_10_it_reports_itself_healthy_with_hosts_of_its_own(start):
     assert state()["Status"] == "healthy", state()
 
 
+@pytest.mark.slow
 def test_10_alive_is_not_ready(start):
     """Without its database it answers, and says that it can't work."""
     container = start(env={"DATABASE_URL": "postgres://a:b@127.0.0.1:1/none"}, ready="Booting")
@@ -316,6 +323,7 @@ def test_10_alive_is_not_ready(start):
     assert (ready.status, "503" in ready.stdout) == (1, True)
 
 
+@pytest.mark.slow
 def test_10_where_nothing_answers_it_is_not_alive(production):
     done = production.run("live", env=ENV)
     assert done.status == 1
@@ -325,6 +333,7 @@ def test_10_where_nothing_answers_it_is_not_alive(production):
 # 12, 13, 14: fast and small
 
 
+@pytest.mark.slow
 def test_12_an_edited_line_runs_few_and_cheap_steps(production):
     with production.edited("reading/views.py"):
         built = production.build(name="edited")
@@ -355,6 +364,7 @@ def test_14_next_to_nothing_of_its_own_is_superseded(image):
 # 15: gunicorn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "env", "expected"),
     [
@@ -390,6 +400,7 @@ def test_16_two_builds_give_the_same_files(production, image):
     assert (found.added, found.removed, found.changed) == ({}, {}, {})
 
 
+@pytest.mark.slow
 def test_16_one_argument_sets_the_base(production):
     asked = client.connect().images.get("python:3.13-slim")
     asked.tag("workshop-base-by-another-name", "1")
@@ -402,6 +413,7 @@ def test_16_one_argument_sets_the_base(production):
     assert "FROM workshop-base-by-another-name:1" in [step.instruction for step in built.steps]
 
 
+@pytest.mark.slow
 def test_17_it_is_described(production):
     built = production.build(
         "--build-arg", "VERSION=1.2.3", "--build-arg", "REVISION=abc", name="told"
@@ -412,6 +424,7 @@ def test_17_it_is_described(production):
     assert labels["org.opencontainers.image.title"]
 
 
+@pytest.mark.slow
 def test_17_its_bill_of_materials_names_every_package(production, tmp_path):
     archive = tmp_path / "image.tar"
     client.run_cli("save", "--output", str(archive), f"{production.tag}:latest")
@@ -426,6 +439,7 @@ def test_17_its_bill_of_materials_names_every_package(production, tmp_path):
     assert any(purl.startswith("pkg:deb/debian/libpq5@") for purl in purls)
 
 
+@pytest.mark.slow
 def test_container_structure_test_agrees(production):
     spec = Path(__file__).with_name("production.structure.yaml")
     command = [program("container-structure-test"), "test", "--config", spec]
@@ -440,6 +454,7 @@ def test_container_structure_test_agrees(production):
 # Nothing is taken away
 
 
+@pytest.mark.slow
 def test_translations_still_work(production):
     code = (
         "from django.conf import settings; settings.configure(USE_I18N=True, LANGUAGE_CODE='de',"
@@ -459,6 +474,7 @@ def test_the_admin_still_looks_right(start):
         assert container.get(sheet).status_code == 200, sheet
 
 
+@pytest.mark.slow
 def test_psycopg_still_loads_its_c_implementation(production):
     assert python(production, "import psycopg; print(psycopg.pq.__impl__)").stdout == "c\n"
 

@@ -6,6 +6,7 @@ for a while slows all of them. Absolute times belong to the machine, ratios carr
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -15,7 +16,6 @@ from ..engine import client, session
 from ..errors import WorkshopError
 from ..lesson.workspace import Workspace
 from ..show.console import say
-from ..show.display import size
 from ..show.live import Live, in_a_notebook
 from . import builds, serving
 from .dockerfiles import DOCKERFILES
@@ -81,7 +81,11 @@ def _what_else_runs() -> str:
     mine = session.ident()
     running = client.connect().containers.list()
     others = [c.name for c in running if c.labels.get(session.LABEL) != mine]
-    return f"Before it began, {len(others)} other containers ran on the engine."
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    return (
+        f"Before it began, this machine's load was {load}, and {len(others)} other containers "
+        "ran on the engine."
+    )
 
 
 def _machine() -> str:
@@ -89,6 +93,6 @@ def _machine() -> str:
     told = client.connect().info()
     return (
         f"{told['OSType']} {told['Architecture']}, {told['NCPU']} processors, "
-        f"{size(told['MemTotal'])} of memory, Docker Engine {told['ServerVersion']} "
+        f"{told['MemTotal'] / 1e9:.0f} GB of memory, Docker Engine {told['ServerVersion']} "
         f"with the {told['Driver']} store"
     )

@@ -68,6 +68,11 @@ class Benchmark(Composed):
     date: str
     machine: str
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of what was measured, in the order of COLUMNS."""
+        return [name for name in COLUMNS if name in next(iter(self.rows.values()))]
+
     def ratio(self, column: str, one: str = "production", to: str = COMPARED_WITH) -> float:
         """How many times as much ``one`` takes as the other; not a number for 0 of 0."""
         value, other = self.rows[one][column], self.rows[to][column]
@@ -87,12 +92,13 @@ class Benchmark(Composed):
     def as_markdown(self) -> str:
         """What was measured, as the table in README.md: a line for each column."""
         lines = [["", *self.rows], ["---"] * (len(self.rows) + 1)]
-        for name, column in COLUMNS.items():
-            lines.append([column.head, *(column.show(row[name]) for row in self.rows.values())])
+        for name in self.columns:
+            head, show = COLUMNS[name]
+            lines.append([head, *(show(row[name]) for row in self.rows.values())])
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def parts(self) -> Stack:
-        columns = [name for name in COLUMNS if name in next(iter(self.rows.values()))]
+        columns = self.columns
         heads = [COLUMNS[name].head for name in columns]
         shown = {
             name: [COLUMNS[column].show(values[column]) for column in columns]
