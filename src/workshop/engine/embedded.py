@@ -85,8 +85,8 @@ class Folders:
 
     @property
     def own_docker0(self) -> Path:
-        """There while the bridge docker0 is one that this engine made."""
-        return self.data / "docker0-is-ours"
+        """There while the bridge docker0 is one that this engine made; gone after a reboot."""
+        return self.run / "docker0-is-ours"
 
 
 OWN = Folders()
@@ -479,6 +479,5 @@ def _take_down(folders: Folders) -> None:
         root.run("ip", "link", "delete", name)
     if bridges:
         firewall.remove(bridges, keep_chains=_another_engine_runs(folders))
-        root.run("rm", "-f", str(folders.own_docker0))
     if folders.run.exists():
         root.run("rm", "-rf", "--one-file-system", str(folders.run))
