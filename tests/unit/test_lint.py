@@ -1,5 +1,6 @@
 """The linters' word on everything that is code, notebooks included."""
 
+import os
 import platform
 import re
 import subprocess
@@ -42,7 +43,13 @@ SAID_OF_DOCKERFILES = {
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, capture_output=True, text=True, encoding="utf-8", errors="replace", cwd=ROOT
+        command,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, "PYTHONUTF8": "1"},
+        cwd=ROOT,
     )
 
 
