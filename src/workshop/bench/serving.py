@@ -183,7 +183,7 @@ def lost_at_stop(
         with space.start(
             *command, image=image, name="clients", options=options, ready="begun"
         ) as clients:
-            server.stop()
+            server.stop(timeout=60)  # a busy machine must not make docker kill it
             client.connect().api.wait(clients.name, timeout=int(containers.READY_S))
             answered, lost = json.loads(clients.logs().splitlines()[-1])
     return int(answered), int(lost)
