@@ -428,7 +428,7 @@ def test_17_it_is_described(production):
 def test_17_its_bill_of_materials_names_every_package(production, tmp_path):
     archive = tmp_path / "image.tar"
     client.run_cli("save", "--output", str(archive), f"{production.tag}:latest")
-    command = [program("syft"), "scan", f"docker-archive:{archive}", "-q", "-o", "cyclonedx-json"]
+    command = [program("syft"), "scan", f"oci-archive:{archive}", "-q", "-o", "cyclonedx-json"]
     bill = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     purls = {part["purl"].partition("?")[0] for part in bill["components"] if "purl" in part}
     lock = tomllib.loads(production.read("uv.lock"))["package"]

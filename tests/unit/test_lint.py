@@ -1,5 +1,6 @@
 """The linters' word on everything that is code, notebooks included."""
 
+import os
 import platform
 import re
 import subprocess
@@ -42,7 +43,13 @@ SAID_OF_DOCKERFILES = {
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, capture_output=True, text=True, encoding="utf-8", errors="replace", cwd=ROOT
+        command,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, "PYTHONUTF8": "1"},
+        cwd=ROOT,
     )
 
 
@@ -99,3 +106,10 @@ def test_shellcheck():
         scripts += [str(path.relative_to(ROOT)) for path in (ROOT / folder).glob("**/*.sh")]
     done = run(str(BIN / "shellcheck"), *scripts)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_contributors_map_names_every_folder_of_the_package():
+    told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    found = [path.parent.name for path in (ROOT / "src" / "workshop").glob("*/__init__.py")]
+    assert found
+    assert [name for name in found if f"| `{name}/` |" not in told] == []
