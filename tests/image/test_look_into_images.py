@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tarfile
@@ -14,7 +15,7 @@ import benchmark_layers
 import generated
 import pytest
 from docker.models.images import Image as EngineImage
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from workshop.build import grammar
@@ -27,6 +28,11 @@ from workshop.lesson.workspace import Workspace
 from workshop.paths import DOCKERFILE
 
 pytestmark = pytest.mark.usefixtures("left_clean")
+
+# What an engine puts into every container's file system.
+OF_THE_ENGINE = {
+    ".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,25 +47,35 @@ def of_image(name):
 
 
 def flattened(image):
-    """Bytes of each path of the final file system, as BuildKit exports it; folders left out.
+    """Bytes of each path of the final file system, folders left out, as `docker cp` has them.
 
-    The engine puts the layers together for that, and our own reader has no part in it. No
-    container is made: Engine 26 leaves the file system of one that never ran mounted.
+    The engine puts the layers together for that; our own reader has no part in it. Not by
+    `docker export`, after which Engine 26 leaves a container that never ran mounted. Nor by
+    BuildKit's export, which leaves out files beside a whiteout for what is not there.
     """
-    command = [client.cli(), "buildx", "build", "--quiet", "--output", "type=tar,dest=-", "-"]
-    done = subprocess.run(
-        command, input=f"FROM {image}\n".encode(), env=client.environment(), capture_output=True
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
+    engine = client.connect().api
+    name = f"{session.prefix()}-flattened-{secrets.token_hex(4)}"
+    engine.create_container(image, command=["nothing"], name=name, labels=session.labels())
+    try:
+        copied = io.BytesIO(b"".join(engine.get_archive(name, "/")[0]))
+    finally:
+        engine.remove_container(name, v=True)
+    with tarfile.open(fileobj=copied) as tar:
         return {m.name.strip("/"): m.size for m in tar if not m.isdir()}
 
 
 def assert_exact(image, stored, flat):
-    """Σ bytes over layers − Σ bytes of the flattened file system = superseded bytes."""
-    assert image.files.keys() == flat.keys()
+    """Σ bytes over layers − Σ bytes of the flattened file system = superseded bytes.
+
+    The engine puts files of its own into every container, over those of the image, so
+    these are left out on both sides.
+    """
+    seen = {path: file for path, file in image.files.items() if path not in OF_THE_ENGINE}
+    covered = sum(image.files[path].bytes for path in image.files.keys() - seen.keys())
+    flat = {path: count for path, count in flat.items() if path not in OF_THE_ENGINE}
+    assert seen.keys() == flat.keys()
     assert image.size == stored
-    assert stored - sum(flat.values()) == image.superseded_bytes
+    assert stored - covered - sum(flat.values()) == image.superseded_bytes
     assert sum(lost for _, lost, *_ in image.superseded) == image.superseded_bytes
 
 
@@ -70,7 +86,7 @@ def test_superseded_bytes_are_exact_on_generated_images(count):
 
     @settings(
         max_examples=count // 10, deadline=None, database=None, derandomize=True,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     @given(st.lists(generated.images, min_size=10, max_size=10))
     def check(images):
