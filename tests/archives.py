@@ -1,17 +1,37 @@
 """Makes image archives for tests: layers as tars, and the forms that hold them."""
 
+from __future__ import annotations
+
 import gzip
 import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import zstandard
 
 FILE, FOLDER, SYMLINK, LINK = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
 
+Member = tuple[tarfile.TarInfo, bytes]
 
-def member(name, content=b"", kind=FILE, target="", mode=0o644, uid=0, gid=0):
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "gzip": gzip.compress,
+    "zstd": zstandard.ZstdCompressor().compress,
+}
+
+
+def member(
+    name: str,
+    content: bytes = b"",
+    kind: bytes = FILE,
+    target: str = "",
+    mode: int = 0o644,
+    uid: int = 0,
+    gid: int = 0,
+) -> Member:
     """A member of a tar, as (TarInfo, bytes)."""
     info = tarfile.TarInfo(name)
     info.type, info.linkname, info.mode, info.uid, info.gid = kind, target, mode, uid, gid
@@ -19,7 +39,7 @@ def member(name, content=b"", kind=FILE, target="", mode=0o644, uid=0, gid=0):
     return info, content
 
 
-def tar(*members, form=tarfile.PAX_FORMAT):
+def tar(*members: Member | str, form: int = tarfile.PAX_FORMAT) -> bytes:
     """A tar of ``members``; a string is an empty file, or a folder if it ends with a slash."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=form) as archive:
@@ -30,15 +50,17 @@ def tar(*members, form=tarfile.PAX_FORMAT):
     return made.getvalue()
 
 
-def digest(data):
+def digest(data: bytes) -> str:
+    """The digest of ``data``, as manifests write it."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def as_json(data):
+def as_json(data: object) -> bytes:
+    """``data`` as a document of an archive."""
     return json.dumps(data).encode()
 
 
-def config(layers, **more):
+def config(layers: Sequence[bytes], **more: Any) -> dict[str, Any]:
     """An image configuration for ``layers``; ``more`` goes into its own config part."""
     return {
         "architecture": "amd64",
@@ -49,7 +71,7 @@ def config(layers, **more):
     }
 
 
-def docker_form(*images, tags=()):
+def docker_form(*images: Sequence[bytes], tags: Sequence[str] = ()) -> bytes:
     """An archive as Docker wrote it before Engine 25: one folder a layer."""
     files, manifest = {}, []
     for number, layers in enumerate(images):
@@ -59,25 +81,33 @@ def docker_form(*images, tags=()):
         for layer in layers:
             paths.append(f"{digest(layer).removeprefix('sha256:')}/layer.tar")
             files[paths[-1]] = layer
-        manifest.append({"Config": name, "RepoTags": [tags[number]] if tags else None})
-        manifest[-1]["Layers"] = paths
+        tag = [tags[number]] if tags else None
+        manifest.append({"Config": name, "RepoTags": tag, "Layers": paths})
     files["manifest.json"] = as_json(manifest)
     return pack(files)
 
 
-def oci_form(layers, packed="", nested=False, made_config=None):
-    """An archive in OCI's form, layers packed with gzip or zstd, the manifest behind an index."""
-    squeeze = {"": bytes, "gzip": gzip.compress, "zstd": zstandard.ZstdCompressor().compress}
-    files = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
+def oci_form(
+    layers: Sequence[bytes],
+    packed: str | Sequence[str] = "",
+    nested: bool = False,
+    made_config: object = None,
+) -> bytes:
+    """An archive in OCI's form, the manifest behind an index if it is ``nested``.
 
-    def blob(data):
+    ``packed`` says how layers are packed, all or each one: gzip, zstd, or not at all.
+    """
+    files = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
+    how = [packed] * len(layers) if isinstance(packed, str) else packed
+
+    def blob(data: bytes) -> dict[str, Any]:
         files[f"blobs/{digest(data).replace(':', '/')}"] = data
         return {"digest": digest(data), "size": len(data)}
 
     manifest = {
         "schemaVersion": 2,
-        "config": blob(as_json(made_config or config(layers))),
-        "layers": [blob(squeeze[packed](layer)) for layer in layers],
+        "config": blob(as_json(config(layers) if made_config is None else made_config)),
+        "layers": [blob(PACKERS[name](layer)) for layer, name in zip(layers, how, strict=True)],
     }
     entries = [blob(as_json(manifest))]
     if nested:
@@ -90,6 +120,6 @@ def oci_form(layers, packed="", nested=False, made_config=None):
     return pack(files)
 
 
-def pack(files):
+def pack(files: Mapping[str, bytes]) -> bytes:
     """A tar of ``files``, by name."""
     return tar(*(member(name, data) for name, data in files.items()))

@@ -13,14 +13,15 @@ import subprocess
 import tempfile
 import time
 import tracemalloc
+import unittest.mock
 from pathlib import Path
 
 import archives
 
 from workshop.engine import client
-from workshop.layers import archive
-from workshop.layers.image import by_id, forget, of_archive, of_image
-from workshop.layers.look import look
+from workshop.layers import archive, kept
+from workshop.layers.sources import by_id, forget, of_archive, of_image
+from workshop.layers.tar import Stream
 from workshop.paths import program
 from workshop.show.display import Table, size
 
@@ -31,15 +32,13 @@ ROUNDS = 5
 @contextlib.contextmanager
 def nothing_kept():
     """For the length of a ``with`` block, no layer was ever read."""
-    before = os.environ.get("XDG_STATE_HOME")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_STATE_HOME"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["XDG_STATE_HOME"]
-            if before is not None:
-                os.environ["XDG_STATE_HOME"] = before
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        unittest.mock.patch.object(kept, "folder", return_value=Path(folder, "cache", "layers")),
+    ):
+        by_id.cache_clear()
+        yield
+    by_id.cache_clear()
 
 
 def measure(image, rounds=ROUNDS):
@@ -50,7 +49,8 @@ def measure(image, rounds=ROUNDS):
     a file of `docker save`.
     """
     # By its id: `docker save NAME` without a tag saves every image of that name.
-    image = client.connect().images.get(image).id
+    engine = client.connect()
+    image = engine.images.get(image).id
     taken = {name: [] for name in ("save", "read", "kept", "cached", "archive", "dive")}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "image.tar"
@@ -60,9 +60,9 @@ def measure(image, rounds=ROUNDS):
         for _ in range(rounds):
             for name, work in {
                 "save": lambda: quietly(*save, env=client.environment()),
-                "read": lambda: of_image(image),
-                "kept": lambda: of_image(image),
-                "cached": lambda: of_image(image),
+                "read": lambda: of_image(image, client=engine),
+                "kept": lambda: of_image(image, client=engine),
+                "cached": lambda: of_image(image, client=engine),
                 "archive": lambda: of_archive(file),
                 "dive": lambda: quietly(*dive, env={**os.environ, "CI": "true"}),
             }.items():
@@ -87,7 +87,7 @@ def peak_memory(files, bytes_each):
     """Peak bytes of Python's memory while an image of ``files`` files is read as a stream."""
     tracemalloc.start()
     try:
-        archive.read(archive.Stream(synthetic(files, bytes_each)), "a synthetic image")
+        archive.read(Stream(synthetic(files, bytes_each)), "a synthetic image")
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -126,13 +126,17 @@ def synthetic(files, bytes_each):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("image", help="a name on the engine")
-    image = parser.parse_args().image
+    report(parser.parse_args().image)
+
+
+def report(image):
+    """Print what ``measure`` finds, and how much memory a gigabyte takes."""
     with nothing_kept():
-        of_image(image)
+        bytes_ = of_image(image, client=client.connect()).size
         found = measure(image)
         print(
             Table(
-                f"Reading {image}, {size(look(image).size)}; medians of {ROUNDS} rounds",
+                f"Reading {image}, {size(bytes_)}; medians of {ROUNDS} rounds",
                 ("ratio", "of", "to", "milliseconds"),
                 [
                     row(found, "read", "save", "reading it from the engine", "docker save"),

@@ -5,24 +5,29 @@ that is removed and made again is opaque, and hard links lead to files of the sa
 What becomes of the layers below is left to chance.
 """
 
-from archives import FILE, FOLDER, LINK, SYMLINK, member, tar
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from archives import FILE, FOLDER, LINK, SYMLINK, Member, member, tar
 from hypothesis import strategies as st
 
 NAMES = ("a", "b", "c")
 
 
 @st.composite
-def paths(draw):
+def paths(draw: st.DrawFn) -> str:
     return "/".join(draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4)))
 
 
 @st.composite
-def layers(draw):
-    """One layer's tar."""
+def layers(draw: st.DrawFn) -> list[Member]:
+    """The members of one layer."""
     kinds: dict[str, str] = {}
-    members = []
+    members: list[Member] = []
 
-    def free(path):
+    def free(path: str) -> bool:
         """Whether this layer can still say something about ``path``, and about what is above."""
         parts = path.split("/")
         above = ["/".join(parts[:n]) for n in range(1, len(parts))]
@@ -30,7 +35,7 @@ def layers(draw):
             kinds.get(folder, "folder") == "folder" for folder in above
         )
 
-    def make_room(path):
+    def make_room(path: str) -> None:
         parts = path.split("/")
         for n in range(1, len(parts)):
             folder = "/".join(parts[:n])
@@ -38,8 +43,9 @@ def layers(draw):
                 kinds[folder] = "folder"
                 members.append(member(folder, kind=FOLDER, mode=0o755))
 
-    def mark(path, name):
-        return f"{path.rpartition('/')[0]}/{name}".lstrip("/")
+    def whiteout(path: str) -> str:
+        folder, slash, name = path.rpartition("/")
+        return f"{folder}{slash}.wh.{name}"
 
     whats = st.sampled_from(
         ("file", "file", "folder", "remove", "remove", "opaque", "symlink", "link")
@@ -61,12 +67,41 @@ def layers(draw):
             if what == "opaque":
                 members.append(member(f"{path}/.wh..wh..opq"))
         elif what == "remove":
-            members.append(member(mark(path, f".wh.{path.rpartition('/')[2]}")))
+            members.append(member(whiteout(path)))
         elif what == "symlink":
             members.append(member(path, kind=SYMLINK, target=draw(paths())))
         else:
             members.append(member(path, kind=LINK, target=draw(st.sampled_from(links))))
-    return tar(*members)
+    return members
 
 
+# An image is its layers, each a list of members, the lowest first.
 images = st.lists(layers(), min_size=1, max_size=5)
+
+
+def tars(image: Sequence[Sequence[Member]]) -> list[bytes]:
+    """The layers of an image, packed."""
+    return [tar(*layer) for layer in image]
+
+
+def side_by_side(made: Sequence[Sequence[Sequence[Member]]]) -> list[bytes]:
+    """One image of several: each lies in a folder of its own, whose name is its number.
+
+    A layer holds what the layers of its number hold. What goes on in one folder is nothing
+    to the others, so that every image is a case of its own.
+    """
+    folders = [member(str(number), kind=FOLDER, mode=0o755) for number in range(len(made))]
+    mixed = [
+        [_below(str(number), item) for number, layer in enumerate(together) for item in layer]
+        for together in itertools.zip_longest(*made, fillvalue=())
+    ]
+    return tars([[*folders, *layer] for layer in mixed])
+
+
+def _below(folder: str, item: Member) -> Member:
+    """``item``, moved into ``folder``."""
+    info, content = item
+    target = info.linkname
+    if info.type == LINK:
+        target = f"{folder}/{target}"
+    return member(f"{folder}/{info.name}", content, info.type, target, info.mode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -13,8 +14,8 @@ from . import doctor
 from .bases import images, standin
 from .engine import client, embedded, session
 from .errors import WorkshopError
-from .layers.image import forget
-from .layers.look import look
+from .layers.look import look_into
+from .layers.sources import forget
 from .lesson.workspace import Workspace
 from .paths import DOCKERFILE, SITE, WORKSPACES
 from .show.console import say
@@ -144,7 +145,9 @@ def _build(options: argparse.Namespace) -> None:
 
 
 def _layers(options: argparse.Namespace) -> None:
-    found = look(options.image)
+    # The file of an archive needs no engine.
+    engine = None if os.path.isfile(options.image) else client.connect()
+    found = look_into(options.image, client=engine)
     print(json.dumps(found.as_json(), indent=2) if options.json else found)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import tarfile
 
 import archives
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from workshop.errors import WorkshopError
 from workshop.layers import archive
+from workshop.layers import layer as layers
+from workshop.layers.tar import Stream, _pax, members
 
 LOWER = tar("etc/", member("etc/passwd", b"root:x:0:0::/:/bin/sh\n"), member("etc/old", b"12345"))
 UPPER = tar("etc/", "etc/.wh.old", member("new", b"1234567"))
@@ -22,7 +25,7 @@ UPPER = tar("etc/", "etc/.wh.old", member("new", b"1234567"))
 def read(data, **settings):
     """Read an archive out of chunks of an odd size."""
     chunks = [data[at : at + 777] for at in range(0, len(data), 777)]
-    return archive.read(archive.Stream(chunks), "the image", **settings)
+    return archive.read(Stream(chunks), "the image", **settings)
 
 
 def refused(data, **settings):
@@ -132,14 +135,14 @@ def test_headers_are_read_as_the_standard_library_reads_them(items, form):
     data = tar(*(member(name, content, uid=uid) for name, content, uid in items), form=form)
     with tarfile.open(fileobj=io.BytesIO(data)) as known:
         expected = [(m.name, m.size, m.uid, m.offset_data) for m in known]
-    mine = archive._members(archive.Stream([data]), 0, len(data))
+    mine = members(Stream([data]), 0, len(data))
     assert [(m.path, m.size, m.uid, data) for m, data in mine] == expected
 
 
 @settings(max_examples=150, deadline=None, database=None)
 @given(generated.images, st.data())
 def test_a_cut_or_a_changed_byte_gives_an_error_or_an_answer_never_a_traceback(made, data):
-    whole = archives.docker_form(made)
+    whole = archives.docker_form(generated.tars(made))
     at = data.draw(st.integers(0, len(whole) - 1))
     changed = bytearray(whole)
     changed[at] ^= data.draw(st.integers(1, 255))
@@ -183,6 +186,11 @@ def test_a_packed_layer_that_is_damaged_is_refused(packed):
         (archives.docker_form([tar("a/../../b")]), "leads out of the image"),
         (archives.docker_form([tar(member("l", kind=LINK, target="../x"))]), "leads out"),
         (archives.docker_form([tar("d/.wh...")]), "removes nothing"),
+        (archives.docker_form([tar("d/" * 3000 + "a")]), "longer than 4,096"),
+        (archives.docker_form([tar(member("l", kind=SYMLINK, target="x" * 5000))]), "longer than"),
+        (tar("x" * 5000), "longer than 4,096"),
+        (tar(member("manifest.json", b"[" * 100_000)), "not as the format wants it"),
+        (tar(member("index.json", b'{"a":' * 100_000)), "not as the format wants it"),
     ],
 )
 def test_what_is_no_image_is_refused_with_its_reason(data, why):
@@ -194,6 +202,93 @@ def test_a_missing_layer_is_named():
     files = {"c.json": archives.config([LOWER]), "manifest.json": manifest}
     data = archives.pack({name: archives.as_json(content) for name, content in files.items()})
     assert "the layer gone/layer.tar is missing" in refused(data)
+
+
+def nested(levels):
+    """A list in a list, and so on."""
+    found = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+CONFIGS = {
+    "text": "config",
+    "a list": [],
+    "no layers listed": {"rootfs": {}},
+    "layers of no text": {"rootfs": {"diff_ids": [1]}},
+    "a number of layers": {"rootfs": {"diff_ids": 1}},
+    "layers under names": {"rootfs": {"diff_ids": {"a": 1, "b": 2}}},
+    "history of numbers": {"history": [1]},
+    "history that is text": {"history": "RUN a"},
+    "history under a name": {"history": {"created_by": "RUN a"}},
+    "an instruction that is a list": {"history": [{"created_by": ["RUN a"]}]},
+    "settings that are text": {"config": "a"},
+    "a user that is a number": {"config": {"User": 1000}},
+    "variables that are numbers": {"config": {"Env": [1]}},
+    "labels in a list": {"config": {"Labels": ["a"]}},
+    "a label that is a list": {"config": {"Labels": {"a": ["b"]}}},
+    "nested settings": {"config": {"Healthcheck": nested(70)}},
+    "nested too deep to read": {"config": nested(900)},
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_a_configuration_of_wrong_types_is_refused(case):
+    made = CONFIGS[case]
+    if isinstance(made, dict):
+        made = {**archives.config([LOWER]), **made}
+    refused(archives.oci_form([LOWER], made_config=made))
+
+
+@pytest.mark.parametrize("missing", [{"history": None}, {"config": None}, {"architecture": None}])
+def test_what_a_configuration_may_leave_out_may_be_null_or_missing(missing):
+    made = archives.config([LOWER])
+    for config in ({**made, **missing}, {k: v for k, v in made.items() if k not in missing}):
+        assert len(read(archives.oci_form([LOWER], made_config=config)).layers) == 1
+
+
+def test_an_image_may_have_no_layers():
+    made = {**archives.config([]), "rootfs": {"type": "layers", "diff_ids": None}}
+    found = read(archives.oci_form([], made_config=made))
+    assert (found.layers, found.diff_ids) == ([], [])
+
+
+def test_an_index_that_leads_to_itself_ends():
+    """Its name is no digest of it, which nobody checks."""
+    name = f"blobs/sha256/{'0' * 64}"
+    index = {"manifests": [{"digest": f"sha256:{'0' * 64}"}] * 100}
+    files = {name: archives.as_json(index), "index.json": archives.as_json(index)}
+    assert "leads to no image" in refused(archives.pack(files))
+
+
+def test_what_is_kept_of_an_image_has_a_bound(monkeypatch):
+    """A small archive can hold lists of packages that unpacked fill the memory."""
+    monkeypatch.setattr(layers, "MOST_TEXT", 5_000_000)
+    name = "var/lib/dpkg/info/{}.list"
+    made = [tar(member(name.format(n), b"\n" * 1_000_000)) for n in range(9)]
+    assert len(read(archives.oci_form(made[:4], packed="gzip")).layers) == 4
+    data = archives.oci_form(made, packed="gzip")
+    assert len(data) < 100_000
+    assert "lists of files and packages are larger" in refused(data)
+    other = [tar(*(f"{number}/{'x' * 3000}" for number in range(2000)))]
+    assert "lists of files and packages are larger" in refused(archives.oci_form(other, "gzip"))
+
+
+def test_files_have_a_bound_too(monkeypatch):
+    monkeypatch.setattr(layers, "MOST_MEMBERS", 20)
+    made = [tar(*(f"{number}/{n}" for n in range(6))) for number in range(4)]
+    assert len(read(archives.oci_form(made[:3])).layers) == 3
+    assert "more than 20 files" in refused(archives.oci_form(made))
+
+
+def test_attributes_of_files_are_not_kept():
+    """An extended header can hold 16 MB, and there can be any number of them."""
+    info, content = member("a", b"1")
+    info.pax_headers = {"SCHILY.xattr.user.a": "x" * 10_000, "path": "named"}
+    ((entry, _),) = members(Stream([tar((info, content))]), 0, math.inf)
+    assert entry.path == "named"
+    assert list(_pax(info.create_pax_header(info.get_info(), "utf-8")[512:])) == ["path"]
 
 
 def with_size(name, field):
@@ -247,7 +342,7 @@ def test_memory_does_not_grow_with_the_bytes_of_an_image():
 
 
 def test_a_stream_moves_forward_whatever_the_chunks():
-    stream = archive.Stream([b"ab", b"cdefg", b"h"])
+    stream = Stream([b"ab", b"cdefg", b"h"])
     assert (stream.read(1), stream.read(3), stream.tell()) == (b"a", b"bcd", 4)
     stream.seek(7)
     assert (stream.read(100), stream.tell()) == (b"h", 8)

@@ -1,16 +1,13 @@
 """Layer on layer: what can be seen in the end, and who stores and hides the rest."""
 
-import gc
-
 import archives
 import pytest
-import requests
 from archives import FOLDER, LINK, SYMLINK, member, tar
-from docker.models.images import Image
 
 from workshop.errors import WorkshopError
 from workshop.layers import archive
-from workshop.layers import image as layers
+from workshop.layers.image import Image
+from workshop.layers.tar import Stream
 
 
 def image(*made, history=None, **settings):
@@ -19,17 +16,12 @@ def image(*made, history=None, **settings):
     config = archives.config(tars, **settings)
     if history is not None:
         config["history"] = history
-    read = archive.read(archive.Stream([archives.docker_form(tars)]), "the image")
-    return layers.Image("the image", config, read.layers)
+    read = archive.read(Stream([archives.docker_form(tars)]), "the image")
+    return Image("the image", config, read.layers)
 
 
 def file(name, size, **more):
     return member(name, b"x" * size, **more)
-
-
-def on_engine(image_id):
-    """What the engine says of an image with one layer."""
-    return Image({"Id": image_id, "RootFS": {"Layers": ["sha256:l"]}})
 
 
 def seen(made):
@@ -81,8 +73,8 @@ CASES = {
         [[file("a", 5)], [member("a", kind=SYMLINK, target="b")]],
         {"a": 0}, [("a", 5, 0, 1)], (0, 1, 0),
     ),
-    "a mark for what is not there": ([[file("a", 5)], [".wh.b"]], {"a": 5}, [], (0, 0, 0)),
-    "a mark in what was a file": (
+    "a whiteout for what is not there": ([[file("a", 5)], [".wh.b"]], {"a": 5}, [], (0, 0, 0)),
+    "a whiteout in what was a file": (
         [[file("a", 5)], ["a/.wh.b"]], {}, [("a", 5, 0, 1)], (0, 0, 1),
     ),
     "a folder named again keeps what is in it": (
@@ -161,54 +153,8 @@ def test_paths_are_resolved_through_symlinks():
     assert found.resolve("/") == ""
 
 
-def test_what_was_read_is_kept_whole_or_not_at_all(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    (contents,) = image([file("etc/passwd", 3), "d/.wh.gone", "e/.wh..wh..opq"]).contents
-    assert layers._load_layer("sha256:abc") is None
-    layers._store_layer("sha256:abc", contents)
-    assert layers._load_layer("sha256:abc") == contents
-    for spoilt in ("{half a fil", "[]", "{}", '{"entries": [[1], []]}'):
-        layers._layer_file("sha256:abc").write_text(spoilt)
-        assert layers._load_layer("sha256:abc") is None
-    layers._store_layer("sha256:empty", archive.Contents())
-    assert layers._load_layer("sha256:empty") == archive.Contents()
-
-
-def test_only_so_much_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(layers, "KEPT_FILES", 3)
-    for number in range(5):
-        layers._store_layer(f"sha256:{number}", archive.Contents())
-    assert len(list(tmp_path.rglob("*.json"))) == 3
-    layers.forget()
-    assert not list(tmp_path.rglob("*.json"))
-
-
-def test_an_image_is_put_together_once_as_long_as_its_id_is_the_same(tmp_path, monkeypatch):
-    def built(image_id):
-        layers._store(layers._config_file(image_id), archives.config([b""]))
-        found = on_engine(image_id)
-        monkeypatch.setattr(layers, "_find", lambda name: found)
-
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    layers._store_layer("sha256:l", archive.Contents())
-    layers.by_id.cache_clear()
-    built("sha256:old")
-    old = layers.of_image("a")
-    assert layers.of_image("a") is old
-    built("sha256:new")
-    assert layers.of_image("a").id == "sha256:new"
-
-
-def test_an_engine_that_breaks_off_is_one_message(tmp_path, monkeypatch):
-    def chunks():
-        yield bytes(100)
-        raise requests.exceptions.ChunkedEncodingError("connection broken")
-
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    found = on_engine("sha256:i")
-    found.save = lambda **_: chunks()
-    monkeypatch.setattr(layers, "_find", lambda name: found)
-    with pytest.raises(WorkshopError, match="broke off while it saved the-image: conn"):
-        layers.of_image("the-image")
-    assert gc.isenabled()  # it rests while an image is read
+def test_as_deep_as_a_path_can_be_is_deep_enough():
+    deep = "/".join("d" * 2000)
+    found = image([file(f"{deep}/a", 5)], [f"{deep[:-2]}/.wh.d"], [".wh.d", file("d", 1)])
+    assert seen(found) == {"d": 1}
+    assert hidden(found) == [(f"{deep}/a", 5, 0, 1)]

@@ -1,15 +1,24 @@
 """Every question gets its answer, as data and as a table that can be read."""
 
+import contextlib
+import io
 import json
+import tarfile
+import tempfile
 from html.parser import HTMLParser
+from pathlib import Path
 
 import archives
 import pytest
 from archives import LINK, SYMLINK, member, tar
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from workshop.errors import WorkshopError
 from workshop.layers import unwanted
-from workshop.layers.look import instruction, look, readable
+from workshop.layers.answers import readable
+from workshop.layers.image import instruction
+from workshop.layers.look import look_into
 from workshop.show.figure import Figure, Row
 
 SITE = "usr/lib/python3/site-packages"
@@ -18,7 +27,11 @@ STATUS = "Package: libpq5\nVersion: 17.1\n\nPackage: libc6\nStatus: installed\nV
 
 
 def file(name, content=b"", **more):
-    return member(name, content.encode() if isinstance(content, str) else content, **more)
+    return member(
+        name,
+        content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content,
+        **more,
+    )
 
 
 BASE = [
@@ -59,7 +72,7 @@ def make(tmp_path):
         config["history"] = history or config["history"]
         path = tmp_path / name
         path.write_bytes(archives.oci_form(tars, made_config=config))
-        return look(str(path))
+        return look_into(str(path))
 
     return made
 
@@ -144,8 +157,8 @@ def test_where_do_the_megabytes_go(image):
 
 def test_the_layers_of_a_base_are_shown_as_one(tmp_path, make, monkeypatch):
     digests = [layer.digest for layer in make(["a"], *LAYERS, history=HISTORY[:1] + HISTORY).layers]
-    monkeypatch.setattr("workshop.layers.look.digests_of", lambda name: digests[:2])
-    image = look(str(tmp_path / "image.tar"), base="the-base:1")
+    monkeypatch.setattr("workshop.layers.look.digests_of", lambda name, client: digests[:2])
+    image = look_into(str(tmp_path / "image.tar"), base="the-base:1")
     assert image.base_layers == 2
     rows = [line.split()[:2] for line in image.text().splitlines()[3:6]]
     assert rows == [["base", "the-base:1"], ["1", "COPY"], ["2", "RUN"]]
@@ -153,8 +166,8 @@ def test_the_layers_of_a_base_are_shown_as_one(tmp_path, make, monkeypatch):
     assert image.owner("/wheels/dj.whl").steps[0][0] == "1"
     assert "1 COPY /app/wheels /wheels" in image.superseded().text()
     assert len(image.figure().rows) == 2
-    monkeypatch.setattr("workshop.layers.look.digests_of", lambda name: ["sha256:another"])
-    assert look(str(tmp_path / "image.tar"), base="another").base_layers == 0
+    monkeypatch.setattr("workshop.layers.look.digests_of", lambda name, client: ["sha256:another"])
+    assert look_into(str(tmp_path / "image.tar"), base="another").base_layers == 0
 
 
 @pytest.mark.parametrize(("by", "first"), [("layer", "/wheels"), ("path", "/wheels/dj.whl")])
@@ -358,3 +371,170 @@ def test_the_history_is_read_as_instructions(told, expected):
 
 def test_paths_never_reach_the_terminal_as_control_codes():
     assert readable("a\x1b[31m\udcff/é") == "/a\\x1b[31m\\udcff/é"
+
+
+# What comes out of an image may be anything
+
+
+HOSTILE = "$\\foo{$\x1b[31m\x1b]0;title\x07\u202e\udcff<b>"
+
+
+def test_nothing_that_comes_out_of_an_image_reaches_a_terminal_or_a_page_as_it_is(make):
+    items = [
+        file(f"{HOSTILE}/a", b"x" * 2000), file(f"app/{HOSTILE}/.env", b"A=1"),
+        file(f"{SITE}/{HOSTILE}-1.0.dist-info/RECORD", f"{HOSTILE}/a,,\n"),
+        file("etc/passwd", f"{HOSTILE}:x:5:5::/:/bin/sh\n"),
+        file(f"usr/bin/{HOSTILE}", mode=0o4755),
+    ]  # fmt: skip
+    settings = {"User": HOSTILE, "Env": [f"API_KEY={HOSTILE}", f"{HOSTILE}=1"], "Cmd": [HOSTILE]}
+    history = [{"created_by": f"RUN {HOSTILE} {number}"} for number in range(2)]
+    name = "\x1b[31mname\u202e.tar"
+    image = make(items, [f".wh.{HOSTILE}"], history=history, name=name, **settings)
+    other = make(["a"], history=history[:1], name=f"other{name}")
+    shown = [
+        image, image.superseded(), image.superseded(by="folder"), image.superseded(by="path"),
+        image.folders(), image.packages(), image.unwanted(), image.unwanted(rows=9),
+        image.added(f"{HOSTILE} 0"), image.owner(f"{HOSTILE}/a"), image.diff(other),
+        image.diff(other).files(), other.diff(image), image.figure(),
+    ]  # fmt: skip
+    told = [form for each in shown for form in (each.text(), each.html())]
+    for question in (
+        lambda: image.added("nothing"),
+        lambda: image.owner("nothing/.env"),
+        lambda: image.folders("nothing"),
+    ):
+        with pytest.raises(WorkshopError) as caught:
+            question()
+        told.append(str(caught.value))
+    for text in told:
+        assert [c for c in text if not c.isprintable() and c != "\n"] == []
+        assert "<b>" not in text or "<table" not in text
+    assert image.figure().png.startswith(b"\x89PNG")
+    assert json.dumps(image.as_json()).isascii()
+
+
+def test_users_and_records_that_are_damaged_are_no_entries(make):
+    items = [
+        file("etc/passwd", "app\napp:x:abc:1::/:\napp:x:7:\napp:x:²:1::\napp:x:8:9::/:/bin/sh\n"),
+        file("etc/group", "\nmedia:x:x:app\nmedia:x:44:app\n"),
+        file(f"{SITE}/dj-1.0.dist-info/RECORD", f"dj/a,,\n{'x' * 200_000},,\ndj/b,,\n"),
+        file("var/lib/dpkg/status", "Package: \nVersion:\n\n\n"),
+    ]
+    found = make(items, User="app")
+    assert unwanted.run_time_user(found.image) == (8, {9, 44})
+    assert found.known_packages.owner(f"{SITE}/dj/a") == "dj"
+    for user in ("²", "9" * 5000, "app:²", ":", "a:b:c"):
+        unwanted.run_time_user(make(items, User=user).image)
+
+
+def everything_of(image):
+    """Every answer that an image gives, shown."""
+    shown = [
+        image, image.superseded(by="path"), image.folders(), image.packages(), image.unwanted(),
+        image.diff(image), image.figure(),
+    ]  # fmt: skip
+    json.dumps(image.as_json())
+    return [each.text() for each in shown]
+
+
+def test_a_very_long_word_in_the_history_is_no_trouble(make):
+    history = [{"created_by": f"RUN {'SECRET' * 50_000}"}]
+    assert make(["a"], history=history, User="1000").unwanted().findings == []
+
+
+def test_a_path_as_deep_as_can_be_is_shown(make):
+    deep = "/".join("d" * 2000)
+    image = make([file(f"{deep}/a", b"1")], [".wh.d"], [file(f"{deep}/b", b"2")])
+    assert image.superseded_bytes == 1
+    everything_of(image)
+
+
+@pytest.mark.parametrize(
+    "why", ["Permission denied", "No such file or directory", "Input/output error"]
+)
+def test_an_archive_that_can_not_be_read_is_one_message(make, tmp_path, monkeypatch, why):
+    """It may vanish, or belong to somebody else; root may read everything, so this is played."""
+    make(["a"])
+
+    def refused(*_):
+        raise OSError(5, why)
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(WorkshopError, match=f"image.tar can't be read: {why}"):
+        look_into(str(tmp_path / "image.tar"))
+
+
+@pytest.mark.parametrize(
+    "name", [".", "/", "..", "a/../b", "/dev/null", "", "a b", "a\0b", "\udcff", "é", "\x1b[31m"]
+)
+def test_what_is_neither_a_file_nor_a_name_is_not_asked_of_the_engine(name):
+    """It would become a part of an address, where it asks for something else."""
+    with pytest.raises(WorkshopError, match="names no image") as caught:
+        look_into(name)
+    assert str(caught.value).replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "localhost:5000/a/b-c_d:1.2@sha256:ab", "[::1]:5000/a"]
+)
+def test_what_may_be_a_name_is_asked_of_the_engine(monkeypatch, name):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(WorkshopError, match="No Docker engine answers"):
+        look_into(name)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+
+
+BOTH = [tar(*BASE), tar(*INSTALL)]
+WHOLE = {
+    **archives.config(BOTH, User="app", Env=["A=1"], Labels={"a": "b"}, Cmd=["a"]),
+    "history": HISTORY[:2],
+}
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(st.booleans(), st.data())
+def test_any_other_value_in_a_document_gives_an_error_or_an_answer(docker, data):
+    """A value of the manifest, of an index or of the configuration is another one."""
+    whole = archives.docker_form(BOTH) if docker else archives.oci_form(BOTH, "gzip", True, WHOLE)
+    files = {}
+    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
+        for item in archive:
+            files[item.name] = archive.extractfile(item).read()
+    name = data.draw(st.sampled_from([n for n, text in files.items() if text[:1] in b"{["]))
+    document = json.loads(files[name])
+    place = data.draw(st.sampled_from(list(places(document))))
+    changed = replaced(document, place, data.draw(json_values))
+    if files[name] != archives.as_json(WHOLE):
+        files[name] = archives.as_json(changed)
+        whole = archives.pack(files)
+    else:  # its digest is another one, too
+        whole = archives.oci_form(BOTH, made_config=changed)
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(WorkshopError):
+        path = Path(folder, "image.tar")
+        path.write_bytes(whole)
+        everything_of(look_into(str(path)))
+
+
+def places(value, so_far=()):
+    """Where in a document something else could stand."""
+    yield so_far
+    items = list(value.items()) if isinstance(value, dict) else []
+    items += enumerate(value) if isinstance(value, list) else []
+    for key, inner in items:
+        yield from places(inner, (*so_far, key))
+
+
+def replaced(document, place, value):
+    if not place:
+        return value
+    inner = document
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    return document

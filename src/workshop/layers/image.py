@@ -1,37 +1,22 @@
 """What the layers of an image add up to: its files, and the bytes that nobody can see.
 
-The rules are those of the OCI image
-specification (github.com/opencontainers/image-spec, layer.md): a layer's removals apply
-to the layers below it, then its own paths take their places.
-
-Layers never change, so what was read once is kept: each layer by its digest, each
-image's configuration by the image's id. The images that were asked for last stay in
-memory, too.
+The rules are those of the OCI image specification (github.com/opencontainers/image-spec,
+layer.md). A layer goes onto those below it in this order: its whiteouts remove paths, with
+all that is in them; its opaque folders are emptied; then its own paths take their places.
+A whiteout never removes what its own layer stores.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import json
-import secrets
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property, lru_cache
-from pathlib import Path
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
-import docker
-import requests
-
-from ..engine import client
 from ..errors import WorkshopError
-from ..paths import state_folder
-from . import archive
-from .archive import Contents, Entry
-
-KEPT_FILES = 300
-IN_MEMORY = 8  # images, of some 10 MB each
+from ..show.display import printable
+from .layer import Contents
+from .tar import Entry
 
 
 @dataclass
@@ -79,6 +64,17 @@ class File(NamedTuple):
     first: Entry
 
 
+def instruction(created_by: str) -> str:
+    """The instruction of a Dockerfile behind what the history says of a layer."""
+    text = created_by.removesuffix(" # buildkit").strip()
+    # RUN |2 NAME=value NAME=value /bin/sh -c: what BuildKit puts before a command
+    text = re.sub(r"^RUN (?:\|\d+ .*?)?/bin/sh -c ", "RUN ", text)
+    # the older builder: every instruction is a command, and #(nop) marks those that are none
+    text = re.sub(r"^/bin/sh -c #\(nop\)\s*", "", text)
+    text = re.sub(r"^/bin/sh -c ", "RUN ", text)
+    return text.strip() or "(no instruction recorded)"
+
+
 @dataclass
 class Image:
     """An image, layer by layer. Made by ``of_image`` or ``of_archive``.
@@ -96,11 +92,11 @@ class Image:
     superseded: list[Superseded] = field(init=False)
 
     def __post_init__(self) -> None:
-        digests = self.config["rootfs"]["diff_ids"]
+        digests: list[str] = self.config["rootfs"]["diff_ids"]
         made = [h for h in self.config.get("history") or [] if not h.get("empty_layer")]
-        told = [h.get("created_by", "") for h in made] if len(made) == len(digests) else []
+        told = [h.get("created_by") or "" for h in made] if len(made) == len(digests) else []
         self.layers = [Layer(digest, told[i] if told else "") for i, digest in enumerate(digests)]
-        _Pile(self).put_together()
+        _Union(self).put_together()
 
     @property
     def size(self) -> int:
@@ -114,7 +110,7 @@ class Image:
 
     @cached_property
     def texts(self) -> dict[str, str]:
-        """The kept files of the final file system, by path; see archive.Contents."""
+        """The kept files of the final file system, by path; see layer.Contents."""
         found = {}
         for path, file in self.files.items():
             text = self.contents[file.layer].texts.get(path)
@@ -152,118 +148,7 @@ class Image:
         ]
 
 
-@contextlib.contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Pause Python's garbage collector for the length of a call.
-
-    What is read here is no garbage, but so much that the collector would look through the
-    whole heap for some: 0.3 s in a large process, ten times what the reading takes.
-    """
-    ran = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if ran:
-            gc.enable()
-
-
-@_nothing_collected()
-def of_image(name: str, fingerprint: Collection[str] = ()) -> Image:
-    """The image ``name`` of the engine, read as `docker save` gives it, or from what is kept.
-
-    Files whose path is in ``fingerprint`` get their SHA-256, which always takes a read.
-    Raises WorkshopError when the engine has no such image.
-    """
-    found = _find(name)
-    if fingerprint:
-        return Image(name, *_read(found, name, fingerprint=fingerprint), found.id)
-    return by_id(found, name)
-
-
-@lru_cache(maxsize=IN_MEMORY)
-def by_id(found: docker.models.images.Image, name: str) -> Image:
-    """What ``of_image`` gives for an image of the engine; treat it as read-only.
-
-    Two such images are equal, and so have one answer, when their ids are.
-    """
-    config, kept = _load(_config_file(found.id)), _kept(found)
-    if config is None or None in kept:
-        config, kept = _read(found, name, kept)
-    return Image(name, config, kept, found.id)
-
-
-@_nothing_collected()
-def contents_of(name: str) -> list[Contents]:
-    """What each layer of the image ``name`` of the engine stores, lowest first.
-
-    Unlike ``of_image`` this does not have to know the image, if it knows all its layers.
-    """
-    found = _find(name)
-    kept = _kept(found)
-    return _read(found, name, kept)[1] if None in kept else kept
-
-
-def digests_of(name: str) -> list[str]:
-    """The digests of the layers of the image ``name`` of the engine, lowest first."""
-    return _find(name).attrs["RootFS"]["Layers"]
-
-
-def _find(name: str) -> Any:
-    try:
-        return client.connect().images.get(name)
-    except (docker.errors.ImageNotFound, docker.errors.NullResource):
-        raise WorkshopError(
-            f"The engine has no image {name!r}.",
-            "`docker images` lists what there is; the file of an archive works too.",
-        ) from None
-    except docker.errors.APIError as error:
-        raise WorkshopError(
-            f"{name!r} names no image: {error.explanation}.",
-            "Use a name that `docker images` lists.",
-        ) from None
-
-
-def _kept(found: Any) -> list[Contents | None]:
-    """The layers of an image, lowest first. None stands for one that was not read before."""
-    return [_load_layer(digest) for digest in found.attrs["RootFS"]["Layers"]]
-
-
-def _read(
-    found: Any,
-    name: str,
-    kept: Sequence[Contents | None] = (),
-    fingerprint: Collection[str] = (),
-) -> tuple[dict[str, Any], list[Contents]]:
-    """Configuration and layers of an image as `docker save` gives them, without those ``kept``."""
-    known = {d: c for d, c in zip(found.attrs["RootFS"]["Layers"], kept, strict=False) if c}
-    try:
-        stream = archive.Stream(found.save(chunk_size=1 << 20))
-        read = archive.read(stream, name, known=known, fingerprint=fingerprint)
-    except (docker.errors.APIError, requests.RequestException) as error:
-        raise WorkshopError(
-            f"The engine broke off while it saved {name}: {error}.",
-            "Is it still there? `uv run workshop engine status` asks it. Then try again.",
-        ) from None
-    for digest, contents in zip(read.diff_ids, read.layers, strict=True):
-        if contents is not None:
-            known[digest] = contents
-            if not fingerprint:
-                _store_layer(digest, contents)
-    _store(_config_file(found.id), read.config)
-    return read.config, [known[digest] for digest in read.diff_ids]
-
-
-@_nothing_collected()
-def of_archive(path: Path, fingerprint: Collection[str] = ()) -> Image:
-    """The image in an archive, as `docker save` or an OCI tool writes it."""
-    with path.open("rb") as file:
-        size = path.stat().st_size
-        read = archive.read(file, str(path), end=size, fingerprint=fingerprint)
-    return Image(path.name, read.config, [contents for contents in read.layers if contents])
-
-
-class _Pile:
+class _Union:
     """Puts layer on layer, and keeps for each path who stores it and who hides it."""
 
     def __init__(self, image: Image) -> None:
@@ -287,7 +172,7 @@ class _Pile:
         for folder in contents.opaque:
             for name in list(self.tree.get(folder, ())):
                 self._hide(_join(folder, name), number, gone)
-        # A mark stands in its folder, so the folder is there.
+        # A whiteout stands in its folder, so the folder is there.
         for folder in [path.rpartition("/")[0] for path in contents.removed] + contents.opaque:
             self._make_folder(folder, number, gone)
         tree, made = self.tree, set()
@@ -326,22 +211,23 @@ class _Pile:
             at = self.tree.get(folder, {}).get(name, -1)
         if at < 0:
             raise WorkshopError(
-                f"{self.image.name} can't be read as an image: in layer {number}, the hard link "
-                f"{entry.path!r} leads to {entry.target!r}, which is not there.",
+                printable(f"{self.image.name} can't be read as an image: in layer {number}, ")
+                + f"the hard link {entry.path!r} leads to {entry.target!r}, which is not there.",
                 "Make the archive anew with `docker save`.",
             )
         return self.first_name[at]
 
     def _make_folder(self, path: str, number: int, gone: set[str]) -> None:
-        if path in self.tree:
-            return
-        folder, _, name = path.rpartition("/")
-        if folder not in self.tree:
-            self._make_folder(folder, number, gone)
-        if name in self.tree[folder]:
-            self._hide(path, number, gone)
-        self.tree[folder][name] = -1
-        self.tree[path] = {}
+        missing = []
+        while path not in self.tree:
+            missing.append(path)
+            path = path.rpartition("/")[0]
+        for path in reversed(missing):
+            folder, _, name = path.rpartition("/")
+            if name in self.tree[folder]:
+                self._hide(path, number, gone)
+            self.tree[folder][name] = -1
+            self.tree[path] = {}
 
     def _hide(self, path: str, number: int, gone: set[str]) -> None:
         """Take a path out of the tree, and what is below it."""
@@ -349,15 +235,16 @@ class _Pile:
         at = self.tree.get(folder, {}).pop(name, None)
         if at is None:
             return
-        if at >= 0:
-            self.hidden_by[at] = number
-            if self.stored_by[at] < number:
-                gone.add(path)
-            return
-        for child in list(self.tree[path]):
-            self._hide(_join(path, child), number, gone)
-        del self.tree[path]
-        self.folders.pop(path, None)
+        todo = [(path, at)]
+        while todo:
+            path, at = todo.pop()
+            if at >= 0:
+                self.hidden_by[at] = number
+                if self.stored_by[at] < number:
+                    gone.add(path)
+            else:
+                todo += [(_join(path, name), at) for name, at in self.tree.pop(path).items()]
+                self.folders.pop(path, None)
 
     def _account(self) -> None:
         """Who has which bytes. A file can be seen as long as one of its names can."""
@@ -383,56 +270,3 @@ class _Pile:
 
 def _join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
-
-
-# What is kept
-
-
-def forget() -> None:
-    """Remove everything that was kept."""
-    by_id.cache_clear()
-    for file in (state_folder() / "layers").glob("*.json"):
-        file.unlink(missing_ok=True)
-
-
-def _config_file(image_id: str) -> Path:
-    return state_folder() / "layers" / f"image-{image_id.removeprefix('sha256:')}.json"
-
-
-def _layer_file(digest: str) -> Path:
-    return state_folder() / "layers" / f"layer-{digest.removeprefix('sha256:')}.json"
-
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _store(path: Path, data: Any) -> None:
-    """Write all of it or nothing: others may read and write the same at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(f".{secrets.token_hex(4)}")
-    new.write_text(json.dumps(data), encoding="utf-8")
-    new.replace(path)
-    with contextlib.suppress(OSError):  # another process cleans up too
-        kept = sorted(path.parent.glob("*.json"), key=lambda file: file.stat().st_mtime)
-        for old in kept[:-KEPT_FILES]:
-            old.unlink(missing_ok=True)
-
-
-def _store_layer(digest: str, contents: Contents) -> None:
-    data = asdict(contents)
-    # Columns take half the room of rows, and load in half the time.
-    data["entries"] = [list(column) for column in zip(*contents.entries, strict=True)]
-    _store(_layer_file(digest), data)
-
-
-def _load_layer(digest: str) -> Contents | None:
-    data = _load(_layer_file(digest))
-    try:
-        rows = zip(*data["entries"], strict=True)
-        return Contents(**{**data, "entries": [Entry._make(row) for row in rows]})
-    except (KeyError, TypeError, ValueError):
-        return None

@@ -6,48 +6,59 @@ Every answer is shown as a table, short by default; ``rows=None`` shows all of i
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
+import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import docker
+
 from ..errors import WorkshopError
-from ..show.display import Composed, Shown, Stack, Table, bar, shorten, size
+from ..show.display import Composed, Shown, Stack, Table, bar, printable, shorten, size
 from ..show.figure import Figure, Row
 from . import packages, unwanted
-from .image import File, Image, Layer, Superseded, digests_of, of_archive, of_image
-from .unwanted import Finding
+from .answers import ROWS, Owner, Sizes, Unwanted, by_folder, readable
+from .difference import Difference, features, settings
+from .image import File, Image, Layer, Superseded, instruction
+from .sources import digests_of, of_archive, of_image
 
-ROWS = 10
 
-
-def look(image: str, base: str = "") -> Look:
+def look_into(image: str, base: str = "", *, client: docker.DockerClient | None = None) -> Look:
     """Look into ``image``: a name on the engine, or the file of an archive.
 
-    The layers that come from ``base``, an image of the engine, are shown as one. Raises
+    The layers that come from ``base``, an image of the engine, are shown as one. Without a
+    ``client`` the engine is the one that docker-py finds in the environment. Raises
     WorkshopError when there is no such image, or when it can't be read.
     """
-    if Path(image).is_file():
-        return Look(of_archive(Path(image)), partial(of_archive, Path(image)), base)
-    found = of_image(image)
+    below = partial(digests_of, base, client=client) if base else list
+    if os.path.isfile(image):
+        path = Path(image)
+        return Look(of_archive(path), partial(of_archive, path), base, below())
+    found = of_image(image, client=client)
     # Once more means the same image, also when its name was given to a newer one.
-    return Look(found, partial(of_image, found.id), base)
+    return Look(found, partial(of_image, found.id, client=client), base, below())
 
 
 class Look(Composed):
-    """An image under the microscope. Shown as its layers, and what of them is superseded."""
+    """An image, and what you can ask it. Shown as its layers, and what of them is superseded.
 
-    def __init__(self, image: Image, read_again: Callable[..., Image], base: str = "") -> None:
+    Made by ``look_into``. ``below`` are the digests of the layers of ``base``.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        read_again: Callable[..., Image],
+        base: str = "",
+        below: Sequence[str] = (),
+    ) -> None:
         self.image = image
         self._read_again = read_again
         self.base = base
-        below = digests_of(base) if base else []
         mine = [layer.digest for layer in self.image.layers]
-        self.base_layers = len(below) if mine[: len(below)] == below else 0
+        self.base_layers = len(below) if mine[: len(below)] == list(below) else 0
 
     def parts(self) -> Stack:
         image = self.image
@@ -60,6 +71,10 @@ class Look(Composed):
         if image.superseded:
             shown.append(self.superseded())
         return Stack(shown)
+
+    @property
+    def _name(self) -> str:
+        return printable(self.image.name)
 
     # What there is, as numbers
 
@@ -98,10 +113,10 @@ class Look(Composed):
         told = [instruction(layer.created_by) for layer in self.layers]
         found = [number for number, text in enumerate(told) if part in text]
         if len(found) != 1:
-            listed = "\n  ".join(f"{i} {shorten(text, 80)}" for i, text in enumerate(told))
+            lines = [printable(f"  {i} {shorten(text, 80)}") for i, text in enumerate(told)]
             raise WorkshopError(
-                f"{_many(len(found), 'layer')} of {self.image.name} come from an instruction "
-                f"with {part!r}. The layers:\n  {listed}",
+                f"{_many(len(found), 'layer')} of {self._name} come from an instruction with "
+                f"{part!r}. The layers:\n" + "\n".join(lines),
                 "Name a part that only one of them has.",
             )
         return found[0]
@@ -122,7 +137,7 @@ class Look(Composed):
         inside = f"{start}/" if start else ""
         items = [(p, f.bytes) for p, f in self.files.items() if p.startswith(inside)]
         if not items:
-            raise WorkshopError(f"{self.image.name} has no folder {path} with files in it.")
+            raise WorkshopError(f"{self._name} has no folder {path} with files in it.")
         return self._sizes(f"In {path}", items, "folder", rows)
 
     def packages(self, rows: int | None = ROWS) -> Sizes:
@@ -143,8 +158,11 @@ class Look(Composed):
         if not steps:
             name = wanted.rpartition("/")[2]
             near = sorted({e.path for _, e in self.image.stored() if e.path.endswith(f"/{name}")})
-            hint = f"Did you mean /{near[0]}?" if near else "Paths are as `find /` prints them."
-            raise WorkshopError(f"No layer of {self.image.name} stores {path}.", hint)
+            hint = "Paths are as `find /` prints them."
+            raise WorkshopError(
+                f"No layer of {self._name} stores {path}.",
+                f"Did you mean {readable(near[0])}?" if near else hint,
+            )
         file = self.files.get(wanted)
         return Owner(
             readable(wanted),
@@ -194,8 +212,45 @@ class Look(Composed):
         return Unwanted(unwanted.findings(self.image), rows, self._number)
 
     def diff(self, other: Look, rows: int | None = ROWS) -> Difference:
-        """What differs in ``other``? Files by content, packages, settings."""
-        return compare(self, other, rows)
+        """What differs in ``other``? Files, packages, settings.
+
+        A file is changed if its kind, size, mode, owner or content is another one; times do
+        not count. Contents are compared by SHA-256, of files that are otherwise alike.
+        """
+        a, b = self.files, other.files
+        both = a.keys() & b.keys()
+        changed = {path for path in both if features(a[path]) != features(b[path])}
+        doubtful = {
+            path
+            for path in both - changed
+            if a[path].first.size
+            and self.layers[a[path].layer].digest != other.layers[b[path].layer].digest
+        }
+        if doubtful:
+            ours, theirs = self.fingerprints(doubtful), other.fingerprints(doubtful)
+            changed |= {path for path in doubtful if ours[path] != theirs[path]}
+        old, new = self.known_packages.versions, other.known_packages.versions
+        names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+        sizes = self.packages().items, other.packages().items
+        return Difference(
+            (self.image.name, other.image.name),
+            [
+                ("layers", self.size, other.size),
+                ("superseded", self.superseded_bytes, other.superseded_bytes),
+                (
+                    "final file system",
+                    self.size - self.superseded_bytes,
+                    other.size - other.superseded_bytes,
+                ),
+            ],
+            {path: b[path].bytes for path in sorted(b.keys() - both)},
+            {path: a[path].bytes for path in sorted(a.keys() - both)},
+            {path: (a[path].bytes, b[path].bytes) for path in sorted(changed)},
+            {name: (old.get(name, "–"), new.get(name, "–")) for name in names},
+            {n: (sizes[0].get(n, (0, 0))[0], sizes[1].get(n, (0, 0))[0]) for n in names},
+            settings(self.image.config, other.image.config),
+            rows,
+        )
 
     def figure(self) -> Figure:
         """One picture of the whole image: its layers, and what of them is superseded."""
@@ -284,8 +339,9 @@ class Look(Composed):
             raise WorkshopError(f"by={by!r} is no way to add up.", 'Use "folder" or "package".')
         total = sum(count for _, count in items)
         if by == "folder":
-            return Sizes(title, "path", _by_folder(items), total, rows)
-        owners, sums = self.known_packages, defaultdict(lambda: (0, 0))
+            return Sizes(title, "path", by_folder(items), total, rows)
+        owners = self.known_packages
+        sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
         for path, count in items:
             name = owners.owner(path)
             if not name:
@@ -296,303 +352,5 @@ class Look(Composed):
         return Sizes(title, "package", dict(sums), total, rows)
 
 
-@dataclass(repr=False)
-class Sizes(Composed):
-    """Bytes and files by name, with a bar for each one's share of ``total`` bytes."""
-
-    title: str
-    what: str
-    items: dict[str, tuple[int, int]]
-    total: int
-    rows: int | None
-
-    @property
-    def bytes(self) -> dict[str, int]:
-        """Bytes by name, the largest first."""
-        return {name: self.items[name][0] for name in self._order()}
-
-    def _order(self) -> list[str]:
-        return sorted(self.items, key=lambda name: (-self.items[name][0], name))
-
-    def parts(self) -> Table:
-        body = [
-            (name, size(bytes_), bar(bytes_ / self.total if self.total else 0, 24), f"{files:,}")
-            for name in self._order()
-            for bytes_, files in [self.items[name]]
-        ]
-        return Table(
-            f"{self.title}: {size(self.total)}",
-            (self.what, "size", "share", "files"),
-            body,
-            right=("size", "files"),
-            least={"size": 9, "share": 24, "files": 6},
-            most=self.rows,
-        )
-
-
-@dataclass(repr=False)
-class Owner(Composed):
-    """Where a path comes from. ``layer`` is the number of the layer that has it, or None.
-
-    ``steps`` are the layers that stored or removed it: number, instruction, what it did.
-    """
-
-    path: str
-    package: str
-    layer: int | None
-    steps: list[tuple[str, str, str]]
-
-    def parts(self) -> Table:
-        seen = "can be seen" if self.layer is not None else "can't be seen"
-        owner = f"of the package {self.package}" if self.package else "of no package"
-        return Table(
-            f"{self.path} is {owner}, and {seen}",
-            ("#", "instruction", "what it did"),
-            [(number, shorten(told, 60), did) for number, told, did in self.steps],
-            right=("#",),
-        )
-
-
-@dataclass(repr=False)
-class Unwanted(Composed):
-    """What the rules of ``unwanted`` found."""
-
-    findings: list[Finding]
-    rows: int | None
-    number: Callable[[int], str]
-
-    @property
-    def kinds(self) -> list[str]:
-        """What kinds of things were found."""
-        return list(dict.fromkeys(finding.kind for finding in self.findings))
-
-    def of(self, kind: str) -> list[Finding]:
-        """The findings of one kind."""
-        return [finding for finding in self.findings if finding.kind == kind]
-
-    def parts(self) -> Table:
-        if self.rows is not None:
-            body = [(f.kind, *self._row(f)) for f in self.findings]
-        else:
-            body = [self._whole(kind) for kind in self.kinds]
-        return Table(
-            "Should this be in here?",
-            ("found", "where", "size", "files", "layer"),
-            body,
-            right=("size", "files", "layer"),
-            least={"size": 9, "files": 6},
-            most=self.rows,
-        )
-
-    def _whole(self, kind: str) -> tuple[str, ...]:
-        found = self.of(kind)
-        place = found[0].place + (" (superseded)" if found[0].hidden else "")
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        whole = Finding(
-            kind, shorten(place, 44) + more,
-            sum(f.files for f in found), sum(f.bytes for f in found), found[0].layer,
-        )  # fmt: skip
-        return (kind, *self._row(whole))
-
-    def _row(self, finding: Finding) -> tuple[str, str, str, str]:
-        where = finding.place + (" (superseded)" if finding.hidden else "")
-        if not finding.files:
-            return where, "", "", ""
-        layer = "" if finding.layer is None else self.number(finding.layer)
-        return where, size(finding.bytes), f"{finding.files:,}", layer
-
-
-# Two images
-
-
-@dataclass(repr=False)
-class Difference(Composed):
-    """What differs between two images. Paths are without the first slash.
-
-    ``packages`` maps a name to both versions, ``config`` a setting to both values.
-    """
-
-    names: tuple[str, str]
-    totals: list[tuple[str, int, int]]
-    added: dict[str, int]
-    removed: dict[str, int]
-    changed: dict[str, tuple[int, int]]
-    packages: dict[str, tuple[str, str]]
-    package_bytes: dict[str, tuple[int, int]]
-    config: dict[str, tuple[str, str]]
-    rows: int | None = field(default=ROWS)
-
-    def parts(self) -> Stack:
-        this, that = self.names
-        shown: list[Shown | str] = [
-            Table(
-                f"From {this} to {that}",
-                ("", "from", "to", "difference"),
-                [(name, size(a), size(b), _signed(b - a)) for name, a, b in self.totals],
-                right=("from", "to", "difference"),
-                least={"from": 9, "to": 9, "difference": 10},
-            ),
-            f"Files: {len(self.added):,} files added ({size(sum(self.added.values()))}), "
-            f"{len(self.removed):,} files removed ({size(sum(self.removed.values()))}), "
-            f"{len(self.changed):,} files changed.",
-        ]
-        order = sorted(
-            self.packages,
-            key=lambda n: (-abs(self.package_bytes[n][1] - self.package_bytes[n][0]), n),
-        )
-        if order:
-            shown.append(
-                Table(
-                    "Packages",
-                    ("package", "from", "to", "difference"),
-                    [
-                        (name, *self.packages[name], _signed(b - a))
-                        for name in order
-                        for a, b in [self.package_bytes[name]]
-                    ],
-                    right=("difference",),
-                    least={"difference": 10},
-                    most=self.rows,
-                )
-            )
-        if self.config:
-            shown.append(
-                Table(
-                    "Settings",
-                    ("setting", "from", "to"),
-                    [(k, shorten(a, 40), shorten(b, 40)) for k, (a, b) in self.config.items()],
-                )
-            )
-        return Stack(shown)
-
-    def files(self, rows: int | None = ROWS) -> Table:
-        """The files that differ, the largest first."""
-        listed = [(path, "added", "", size(b), b) for path, b in self.added.items()]
-        listed += [(path, "removed", size(a), "", a) for path, a in self.removed.items()]
-        listed += [
-            (path, "changed", size(a), size(b), max(a, b)) for path, (a, b) in self.changed.items()
-        ]
-        listed.sort(key=lambda row: (-row[-1], row[0]))
-        return Table(
-            f"Files that differ: {len(listed):,}",
-            ("path", "", "from", "to"),
-            [(readable(path), *rest[:-1]) for path, *rest in listed],
-            right=("from", "to"),
-            least={"from": 9, "to": 9},
-            most=rows,
-        )
-
-
-def compare(this: Look, that: Look, rows: int | None = ROWS) -> Difference:
-    """What differs from ``this`` to ``that``.
-
-    A file is changed if its kind, size, mode, owner or content is another one; times do
-    not count. Contents are compared by SHA-256, of files that are otherwise alike.
-    """
-    a, b = this.files, that.files
-    both = a.keys() & b.keys()
-    changed = {path for path in both if _features(a[path]) != _features(b[path])}
-    doubtful = {
-        path
-        for path in both - changed
-        if a[path].first.size
-        and this.layers[a[path].layer].digest != that.layers[b[path].layer].digest
-    }
-    if doubtful:
-        ours, theirs = this.fingerprints(doubtful), that.fingerprints(doubtful)
-        changed |= {path for path in doubtful if ours[path] != theirs[path]}
-    old, new = this.known_packages.versions, that.known_packages.versions
-    names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    sizes = this.packages().items, that.packages().items
-    return Difference(
-        (this.image.name, that.image.name),
-        [
-            ("layers", this.size, that.size),
-            ("superseded", this.superseded_bytes, that.superseded_bytes),
-            (
-                "final file system",
-                this.size - this.superseded_bytes,
-                that.size - that.superseded_bytes,
-            ),
-        ],
-        {path: b[path].bytes for path in sorted(b.keys() - both)},
-        {path: a[path].bytes for path in sorted(a.keys() - both)},
-        {path: (a[path].bytes, b[path].bytes) for path in sorted(changed)},
-        {name: (old.get(name, "–"), new.get(name, "–")) for name in names},
-        {n: (sizes[0].get(n, (0, 0))[0], sizes[1].get(n, (0, 0))[0]) for n in names},
-        _settings(this.image.config, that.image.config),
-        rows,
-    )
-
-
-def _features(file: File) -> tuple[object, ...]:
-    """What makes a file another one, its content apart."""
-    entry = file.entry
-    kind = "file" if entry.kind == "hard link" else entry.kind
-    target = entry.target if kind == "symlink" else ""
-    return kind, entry.mode, entry.uid, entry.gid, target, file.first.size
-
-
-def _settings(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Settings that differ, both values as JSON; variables one by one, labels left out."""
-    found = {}
-    a, b = old.get("config") or {}, new.get("config") or {}
-    for key in sorted({*a, *b} - {"Env", "Labels"}):
-        if a.get(key) != b.get(key):
-            found[key] = (json.dumps(a.get(key)), json.dumps(b.get(key)))
-    ours, theirs = (dict(entry.partition("=")[::2] for entry in c.get("Env") or []) for c in (a, b))
-    for name in sorted({*ours, *theirs}):
-        if ours.get(name) != theirs.get(name):
-            found[f"ENV {name}"] = (ours.get(name, "–"), theirs.get(name, "–"))
-    return found
-
-
-# Words and rows
-
-
-def instruction(created_by: str) -> str:
-    """The instruction of a Dockerfile behind what the history says of a layer."""
-    text = created_by.removesuffix(" # buildkit").strip()
-    # RUN |2 NAME=value NAME=value /bin/sh -c: what BuildKit puts before a command
-    text = re.sub(r"^RUN (?:\|\d+ .*?)?/bin/sh -c ", "RUN ", text)
-    # the older builder: every instruction is a command, and #(nop) marks those that are none
-    text = re.sub(r"^/bin/sh -c #\(nop\)\s*", "", text)
-    text = re.sub(r"^/bin/sh -c ", "RUN ", text)
-    return text.strip() or "(no instruction recorded)"
-
-
-def readable(path: str) -> str:
-    """``path`` from the root, with what a terminal would not print written as an escape."""
-    text = path.encode("utf-8", "backslashreplace").decode()
-    return "/" + "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
-    )
-
-
-def _by_folder(items: list[tuple[str, int]]) -> dict[str, tuple[int, int]]:
-    """Bytes and files of folders, as deep as it takes: no folder shown has most of the bytes."""
-    sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    inside: dict[str, set[str]] = defaultdict(set)
-    for path, count in items:
-        inside[path.rpartition("/")[0] + "/"].add(path)
-        sums[path] = count, 1
-        folder = path
-        while folder:
-            above = folder.rpartition("/")[0]
-            bytes_, files = sums[f"{above}/"]
-            sums[f"{above}/"] = bytes_ + count, files + 1
-            if above:
-                inside[above.rpartition("/")[0] + "/"].add(f"{above}/")
-            folder = above
-    total, shown = sum(count for _, count in items), {"/"}
-    while large := {f for f in shown if f.endswith("/") and 2 * sums[f][0] > total or f == "/"}:
-        shown = (shown - large).union(*(inside[folder] for folder in large))
-    return {readable(name).replace("//", "/"): sums[name] for name in shown}
-
-
 def _many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _signed(number: int) -> str:
-    return ("+" if number > 0 else "−" if number < 0 else "") + size(abs(number))

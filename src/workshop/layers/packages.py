@@ -6,10 +6,12 @@ Python's in NAME.dist-info/RECORD (packaging.python.org, "Recording installed pr
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .image import Image
@@ -64,11 +66,16 @@ def of_image(image: Image) -> Packages:
                 found.owners.setdefault(posixpath.join(real(folder), file), name)
         elif match := _DIST_INFO.fullmatch(path):
             name = found._add(match["name"].replace("_", "-").lower(), "pip", match["version"])
-            for row in csv.reader(text.splitlines()):
-                if row:
-                    owned = posixpath.normpath(posixpath.join("/", match["site"], row[0]))
-                    found.owners[owned.strip("/")] = name
+            for row in _rows(text):
+                owned = posixpath.normpath(posixpath.join("/", match["site"], row[0]))
+                found.owners[owned.strip("/")] = name
     return found
+
+
+def _rows(text: str) -> Iterator[list[str]]:
+    """The rows of a RECORD, up to one that is no CSV."""
+    with contextlib.suppress(csv.Error):
+        yield from filter(None, csv.reader(text.splitlines()))
 
 
 def _dpkg_versions(image: Image) -> dict[str, str]:

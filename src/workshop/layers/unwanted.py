@@ -12,8 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .archive import Entry
 from .image import Image
+from .tar import Entry
 
 _COMPILER = re.compile(
     r"(?P<place>(?:.*/)?s?bin)/(?:[\w.]+-linux-\w+-)?(?:gcc|g\+\+|cc|c\+\+|cpp|gfortran|clang"
@@ -44,8 +44,10 @@ _WORD = (
     r"(?:SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIALS?|(?:API|ACCESS|PRIVATE|SIGNING|ENCRYPTION)_?KEY)"
 )
 # NAME=value, in the shell, in ENV and among build arguments; a reference is no value.
+# No name is endless, because looking for one in a long word would be, too.
 _ASSIGNED = re.compile(
-    rf"(?P<name>\b\w*{_WORD}\w*)=(?P<value>\"[^\"]+\"|'[^']+'|[^\s\"'$][^\s\"']*)", re.IGNORECASE
+    rf"(?P<name>\b\w{{0,80}}{_WORD}\w{{0,80}})=(?P<value>\"[^\"]+\"|'[^']+'|[^\s\"'$][^\s\"']*)",
+    re.IGNORECASE,
 )
 _KNOWN_FORMS = re.compile(
     r"(?P<url>\b[a-z][a-z+.-]*://[^\s:/@]+:[^\s@/$]+@[^\s/]+)"
@@ -174,19 +176,35 @@ def run_time_user(image: Image) -> tuple[int | None, set[int]]:
     """The user that a container of ``image`` runs as, and its groups, as numbers.
 
     A name is looked up in the image's own /etc/passwd and /etc/group; one that is not
-    there gives None.
+    there gives None. A line in which no number stands where one has to be is no entry.
     """
     user, _, group = ((image.config.get("config") or {}).get("User") or "0").partition(":")
-    people = [line.split(":") for line in image.texts.get("etc/passwd", "").splitlines()]
-    groups = [line.split(":") for line in image.texts.get("etc/group", "").splitlines()]
-    known = next((p for p in people if len(p) > 3 and user in (p[0], p[2])), None)
-    uid = int(known[2]) if known else int(user) if user.isdigit() else None
+    people = [
+        (name, int(uid), int(gid))
+        for name, _, uid, gid in _entries(image, "etc/passwd")
+        if _is_number(uid) and _is_number(gid)
+    ]
+    groups = [
+        (name, int(gid), members.split(","))
+        for name, _, gid, members in _entries(image, "etc/group")
+        if _is_number(gid)
+    ]
+    known = next((p for p in people if user in (p[0], str(p[1]))), None)
+    uid = known[1] if known else int(user) if _is_number(user) else None
     gids = set()
     if group:
-        named = next((g for g in groups if len(g) > 2 and g[0] == group), None)
-        gids |= {int(named[2])} if named else {int(group)} if group.isdigit() else set()
+        named = next((gid for name, gid, _ in groups if name == group), None)
+        gids |= {named} if named is not None else {int(group)} if _is_number(group) else set()
     elif known:
-        gids |= {int(known[3])}
-    if known and not group:
-        gids |= {int(g[2]) for g in groups if len(g) > 3 and known[0] in g[3].split(",")}
+        gids = {known[2]} | {gid for _, gid, members in groups if known[0] in members}
     return uid, gids
+
+
+def _entries(image: Image, path: str) -> list[list[str]]:
+    """The first four fields of each line of a file like /etc/passwd."""
+    lines = image.texts.get(path, "").splitlines()
+    return [f"{line}:::".split(":")[:4] for line in lines]
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,10}", text) is not None

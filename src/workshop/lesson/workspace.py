@@ -21,8 +21,8 @@ import docker
 from ..build import buildx, grammar
 from ..engine import client, session
 from ..errors import WorkshopError
-from ..layers.image import contents_of
-from ..layers.look import Look, look
+from ..layers.look import Look, look_into
+from ..layers.sources import contents_of
 from ..paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WORKSPACES
 from ..run import containers
 from ..run.containers import Container, Output
@@ -257,8 +257,9 @@ class Workspace:
         entries = [i for i in grammar.instructions(step) if not grammar.stage_of(i)]
         if not entries:
             return Added(0, 0, before["Size"], [], base=grammar.stages(step)[-1].base)
-        fresh = contents_of(self.tag)[len(old) :] if len(new) > len(old) else []
-        history = client.connect().images.get(self.tag).history()
+        engine = client.connect()
+        fresh = contents_of(self.tag, client=engine)[len(old) :] if len(new) > len(old) else []
+        history = engine.images.get(self.tag).history()
         return Added(
             len(fresh),
             sum(entry.kind != "folder" for layer in fresh for entry in layer.entries),
@@ -423,7 +424,7 @@ class Workspace:
         base = list(bases.values())[-1] if bases else ""
         while base in bases:
             base = bases[base]
-        return look(image or self.tag, base)
+        return look_into(image or self.tag, base, client=client.connect())
 
     def config(self, image: str = "") -> dict[str, Any]:
         """The image's settings, as `docker image inspect` shows them under Config."""

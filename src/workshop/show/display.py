@@ -37,6 +37,16 @@ def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def printable(text: str) -> str:
+    """``text`` with what a terminal would not print, or would obey, written as an escape.
+
+    For everything that comes out of an image: names, paths, commands, settings.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class Shown:
     """Something with a text and an HTML form; Jupyter picks the better one."""
 
@@ -70,6 +80,7 @@ class Composed(Shown):
 class Table(Shown):
     """A table with a caption. Columns named in ``right`` are aligned to the right.
 
+    What can't be printed in a cell or in the caption is shown as an escape.
     ``least`` gives a column a width in characters that shorter content keeps. With
     ``most`` only so many rows are shown, and a line below says how many are not.
     """
@@ -82,7 +93,8 @@ class Table(Shown):
     most: int | None = None
 
     def text(self) -> str:
-        cells = [[str(c) for c in row] for row in [self.headers, *self.rows[: self.most]]]
+        rows = [self.headers, *self.rows[: self.most]]
+        cells = [[printable(str(cell)) for cell in row] for row in rows]
         widths = [
             max(self.least.get(head, 0), *(len(row[i]) for row in cells))
             for i, head in enumerate(self.headers)
@@ -95,7 +107,7 @@ class Table(Shown):
             for row in cells
         ]
         rule = "  ".join("─" * width for width in widths)
-        return "\n".join([self.caption, lines[0], rule, *lines[1:], *self._more()])
+        return "\n".join([printable(self.caption), lines[0], rule, *lines[1:], *self._more()])
 
     def _more(self) -> list[str]:
         left = 0 if self.most is None else len(self.rows) - self.most
@@ -109,13 +121,13 @@ class Table(Shown):
                 side = "right" if head in self.right else "left"
                 align = f'align="{side}" style="text-align: {side}"'
                 scope = 'scope="col" ' if mark == "th" else ""
-                made.append(f"<{mark} {scope}{align}>{html.escape(str(cell))}</{mark}>")
+                made.append(f"<{mark} {scope}{align}>{html.escape(printable(str(cell)))}</{mark}>")
             return "<tr>" + "".join(made) + "</tr>"
 
         body = "".join(row(cells, "td") for cells in self.rows[: self.most])
         more = "".join(f"<p>{line}</p>" for line in self._more())
         return (
-            f"<table><caption>{html.escape(self.caption)}</caption>"
+            f"<table><caption>{html.escape(printable(self.caption))}</caption>"
             f"<thead>{row(self.headers, 'th')}</thead><tbody>{body}</tbody></table>{more}"
         )
 
@@ -144,16 +156,17 @@ class Listing(Shown):
 
 @dataclass(repr=False)
 class Stack(Shown):
-    """Several parts, one under the other; a string is a line of its own."""
+    """Several parts, one under the other; a string is a line of its own, shown as in a table."""
 
     parts: Sequence[Shown | str] = field(default_factory=tuple)
 
     def text(self) -> str:
-        return "\n".join(p if isinstance(p, str) else p.text() for p in self.parts)
+        return "\n".join(printable(p) if isinstance(p, str) else p.text() for p in self.parts)
 
     def html(self) -> str:
         return "".join(
-            f"<p>{html.escape(p)}</p>" if isinstance(p, str) else p.html() for p in self.parts
+            f"<p>{html.escape(printable(p))}</p>" if isinstance(p, str) else p.html()
+            for p in self.parts
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .display import Shown, bar, shorten, size
+from .display import Shown, bar, printable, shorten, size
 
 VISIBLE, SUPERSEDED = "#33658a", "#f26419"
 # A card of its own, because a picture can't know whether the page around it is dark.
@@ -31,6 +31,11 @@ class Row:
     superseded: int
 
     @property
+    def name(self) -> str:
+        """The label, with what can't be printed as an escape."""
+        return printable(" ".join(self.label.split()))
+
+    @property
     def bytes(self) -> str:
         shown = size(self.visible + self.superseded)
         if not self.superseded:
@@ -43,8 +48,15 @@ class Row:
 class Picture(Shown):
     """A PNG with a text alternative, ``alt``; ``draw`` fills a canvas of matplotlib's."""
 
-    inches: tuple[float, float]
-    alt: str
+    @property
+    def inches(self) -> tuple[float, float]:
+        """Width and height."""
+        raise NotImplementedError
+
+    @property
+    def alt(self) -> str:
+        """The picture in words, for people who can't see it."""
+        raise NotImplementedError
 
     def draw(self, canvas: Any) -> None:
         raise NotImplementedError
@@ -89,14 +101,13 @@ class Figure(Picture):
 
     @property
     def alt(self) -> str:
-        """The picture in words, for people who can't see it."""
-        bars = "; ".join(f"{row.label}: {row.bytes}" for row in self.rows)
+        bars = "; ".join(f"{row.name}: {row.bytes}" for row in self.rows)
         return f"Bar chart. {self.title}. From the lowest layer up: {bars}."
 
     def text(self) -> str:
         most = max((row.visible + row.superseded for row in self.rows), default=1)
         lines = [
-            f"{shorten(row.label, 38):38}  "
+            f"{shorten(row.name, 38):38}  "
             + bar((row.visible + row.superseded) / most, TEXT_WIDTH, row.superseded / most)
             + f"  {row.bytes}"
             for row in reversed(self.rows)
@@ -105,7 +116,7 @@ class Figure(Picture):
 
     def draw(self, canvas: Any) -> None:
         axes = canvas.add_subplot(facecolor=CARD)
-        labels = [f"{shorten(row.label, 44):44}" for row in self.rows]
+        labels = [f"{shorten(row.name, 44):44}" for row in self.rows]
         visible = [row.visible / 1e6 for row in self.rows]
         superseded = [row.superseded / 1e6 for row in self.rows]
         places = range(len(self.rows))
@@ -119,7 +130,10 @@ class Figure(Picture):
             end = visible[place] + superseded[place]
             axes.text(end + most / 100, place, row.bytes, va="center", fontsize=8, color=INK)
         axes.set_xlim(0, most * 1.42)
-        axes.set_yticks(places, labels, fontsize=8, fontfamily="monospace", color=INK)
+        axes.set_yticks(
+            places, labels, fontsize=8, fontfamily="monospace", color=INK,
+            parse_math=False,  # a $ is the shell's
+        )  # fmt: skip
         _plain(axes)
         axes.set_title(self.title, loc="left", fontsize=10, color=INK)
         if any(superseded):
@@ -154,7 +168,6 @@ class Panels(Picture):
 
     @property
     def alt(self) -> str:
-        """The picture in words, for people who can't see it."""
         told = "; ".join(
             f"{panel.title}: " + ", ".join(f"{name} {shown}" for name, _, shown in panel.bars)
             for panel in self.panels
