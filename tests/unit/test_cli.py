@@ -20,7 +20,7 @@ NOWHERE = "unix:///no/such/docker.sock"
 def no_engine(monkeypatch):
     """A machine on which no engine answers and none can be started."""
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr(client, "candidates", lambda: [NOWHERE])
+    monkeypatch.setattr(client, "endpoints", lambda: [client.Endpoint(NOWHERE)])
     monkeypatch.setattr(embedded, "_distribution", lambda: "some-other-system")
     client.forget()
     yield
@@ -102,7 +102,8 @@ def test_a_dead_docker_host_is_named_and_no_other_engine_is_started(monkeypatch,
     client.forget()
     assert cli.main(["engine", "start"]) == 1
     assert capsys.readouterr().err == (
-        f"✘ DOCKER_HOST is {NOWHERE}, and no engine answers there.\n"
+        f"✘ The Docker engine at {NOWHERE} (DOCKER_HOST) does not answer: "
+        "No such file or directory.\n"
         "→ Start that engine, or unset DOCKER_HOST.\n"
     )
     client.forget()
@@ -124,7 +125,7 @@ def test_doctor_without_an_engine_as_a_process_of_its_own():
     )
     assert done.returncode == 1
     assert done.stdout.startswith("[ OK ] Python: 3.")
-    assert f"[FAIL] engine: No Docker engine answers. Tried: {NOWHERE}." in done.stdout
+    assert f"[FAIL] engine: The Docker engine at {NOWHERE} (DOCKER_HOST) does" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 

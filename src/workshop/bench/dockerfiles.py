@@ -298,13 +298,18 @@ def _serving(space: Workspace) -> Iterator[tuple[containers.Container, int, floa
 
 def _answers(port: int) -> bool:
     try:
-        return _get(http.client.HTTPConnection("127.0.0.1", port, timeout=5), "/healthz") == 200
+        return _get(_connection(port, timeout=5), "/healthz") == 200
     except (OSError, http.client.HTTPException):
         return False
 
 
+def _connection(port: int, timeout: float) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(client.address(), port, timeout=timeout)
+
+
 def _get(connection: http.client.HTTPConnection, path: str) -> int:
-    connection.request("GET", path)
+    # Django answers under the name localhost, wherever the engine is.
+    connection.request("GET", path, headers={"Host": "localhost"})
     answer = connection.getresponse()
     answer.read()
     return answer.status
@@ -316,7 +321,7 @@ def _load(port: int) -> float:
     counts: list[int] = []
 
     def client() -> None:
-        connection, count = http.client.HTTPConnection("127.0.0.1", port, timeout=10), 0
+        connection, count = _connection(port, timeout=10), 0
         while time.monotonic() < end:
             try:
                 count += _get(connection, "/") == 200

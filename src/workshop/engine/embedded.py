@@ -14,8 +14,6 @@ import sys
 import time
 from pathlib import Path
 
-import docker
-
 from ..errors import WorkshopError
 from ..paths import state_folder
 from ..show import console
@@ -55,20 +53,15 @@ def ensure() -> str:
 
 def start() -> None:
     """Install what is missing and start the embedded engine, or use one that answers."""
+    # This raises when an engine was chosen that does not answer, or one is there that is locked.
     if client.find():
         return
-    if os.environ.get("DOCKER_HOST"):
-        raise WorkshopError(
-            f"DOCKER_HOST is {os.environ['DOCKER_HOST']}, and no engine answers there.",
-            "Start that engine, or unset DOCKER_HOST.",
-        )
     reason = _why_not()
     if reason:
         raise WorkshopError(
             "No Docker engine answers. Tried: " + ", ".join(client.candidates()) + f". {reason}",
             client.INSTALL_DOCKER,
         )
-    _refuse_a_locked_socket()
     if not _has_packages():
         _install()
         client.forget()
@@ -108,7 +101,7 @@ def status() -> tuple[str | None, str]:
     host = client.find()
     if host is None:
         return None, "No Docker engine answers. Tried: " + ", ".join(client.candidates()) + "."
-    version = docker.DockerClient(base_url=host).version()["Version"]
+    version = client.connect().version()["Version"]
     whose = "the tutorial's own" if host == client.EMBEDDED_HOST else "found on this machine"
     return host, f"Docker Engine {version}, {whose}, at {host}."
 
@@ -133,15 +126,6 @@ def why_no_root(what: str) -> str:
 
 def _sudo_wants_a_password() -> bool:
     return subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode != 0
-
-
-def _refuse_a_locked_socket() -> None:
-    socket = Path("/var/run/docker.sock")
-    if socket.is_socket() and not os.access(socket, os.R_OK | os.W_OK):
-        raise WorkshopError(
-            f"A Docker engine listens on {socket}, but you may not use it.",
-            "Run `sudo usermod -aG docker $USER`, log out and in, and try again.",
-        )
 
 
 def os_release() -> dict[str, str]:
@@ -336,7 +320,7 @@ def _mtu() -> int:
 
 def _bridges() -> list[str]:
     """Interfaces of the embedded engine's bridge networks."""
-    engine = docker.DockerClient(base_url=client.EMBEDDED_HOST)
+    engine = client.open_client(client.EMBEDDED)
     ids = [n.id for n in engine.networks.list(filters={"driver": "bridge"}) if n.name != "bridge"]
     return [f"br-{i[:12]}" for i in ids] + (["docker0"] if OWN_BRIDGE.exists() else [])
 
