@@ -92,8 +92,9 @@ def telling(version: dict[str, Any]) -> type[http.server.BaseHTTPRequestHandler]
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(version).encode()
-            self.send_response(200 if self.path.endswith("/version") else 500)
+            known = self.path.endswith("/version")
+            body = json.dumps(version if known else {"message": "it is only a test"}).encode()
+            self.send_response(200 if known else 500)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -194,8 +194,8 @@ def company(monkeypatch, tmp_path):
 
 
 def test_tls_by_the_environment(machine, monkeypatch, tmp_path, company):
-    machine()
     files = engines.certificates(tmp_path / "certificates")
+    machine()
     with engines.listening(engines.telling(engines.DOCKER), files) as host:
         monkeypatch.setenv("DOCKER_HOST", host)
         monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
@@ -222,9 +222,9 @@ def test_tls_by_a_context(machine, monkeypatch, tmp_path, company, skip):
 
 
 def test_what_is_wrong_with_tls_is_said(machine, monkeypatch, tmp_path):
-    machine()
     files = engines.certificates(tmp_path / "certificates")
     foreign = engines.certificates(tmp_path / "foreign")
+    machine()
 
     def problem(host, verify="1", folder=files):
         monkeypatch.setenv("DOCKER_HOST", host)

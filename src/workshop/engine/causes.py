@@ -6,9 +6,16 @@ is in the text is the cause.
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
+
+import docker
+import requests
+import urllib3
+
+from ..errors import WorkshopError
 
 Subject = Literal["engine", "pull", "build"]
 Kind = Literal["", "certificate", "out of reach", "forbidden"]
@@ -175,4 +182,54 @@ def find(subject: Subject, text: str, **names: str) -> Cause | None:
         if row.subject == subject and re.search(row.pattern, text, re.I):
             names = {**names, "text": text}
             return replace(row, what=row.what.format(**names), fix=row.fix.format(**names))
+    return None
+
+
+def chain(error: BaseException) -> list[BaseException]:
+    """``error`` and what it was raised from, down to the first of them."""
+    found = [error]
+    while inner := found[-1].__cause__ or found[-1].__context__:
+        found.append(inner)
+    return found
+
+
+def reason(error: BaseException) -> str:
+    """The words of the error that came first, as "Connection refused"."""
+    first = chain(error)[-1]
+    return str(getattr(first, "strerror", None) or first) or type(first).__name__
+
+
+def as_problem(error: BaseException) -> WorkshopError | None:
+    """What an error of the engine or of the operating system means to a reader.
+
+    None for every other error: it is a defect of the tutorial, and its traceback is wanted.
+    """
+    if isinstance(error, WorkshopError):
+        return error
+    if isinstance(error, docker.errors.APIError):
+        return WorkshopError(
+            f"The engine refused: {str(error.explanation or reason(error)).rstrip('.')}.",
+            "`uv run workshop doctor` looks closer.",
+        )
+    if isinstance(
+        error,
+        (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError),
+    ):
+        return WorkshopError(
+            f"The engine stopped answering: {reason(error)}.",
+            "`uv run workshop engine status` asks whether it is there. Then run the same again.",
+        )
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        fix = {
+            errno.ENOSPC: "Free some space, then try again.",
+            errno.EACCES: "Look at who may read and write there.",
+            errno.EPERM: "Look at who may read and write there.",
+            errno.EROFS: "Copy the tutorial to a folder that you may write to.",
+        }
+        return WorkshopError(f"{where}{error.strerror or error}.", fix.get(error.errno or 0, ""))
+    if isinstance(error, UnicodeDecodeError):
+        return WorkshopError(f"What was read is not {error.encoding} text: {error.reason}.")
+    if isinstance(error, RecursionError):
+        return WorkshopError("What was read is nested too deeply.")
     return None

@@ -256,12 +256,9 @@ def version(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _no_answer(endpoint: Endpoint, error: BaseException) -> NoAnswer:
-    chain = [error]
-    while inner := chain[-1].__cause__ or chain[-1].__context__:
-        chain.append(inner)
-    first = chain[-1]
-    reason = str(getattr(first, "strerror", None) or first) or type(first).__name__
-    locked = isinstance(first, PermissionError)
+    chain = causes.chain(error)
+    reason = causes.reason(error)
+    locked = isinstance(chain[-1], PermissionError)
     found = causes.find(
         "engine",
         "permission denied" if locked else " ".join(map(str, chain)),
