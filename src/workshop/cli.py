@@ -5,34 +5,67 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import doctor
 from .bases import images, standin
 from .engine import client, embedded, session
+from .engine.causes import as_problem
 from .errors import WorkshopError
 from .layers.look import look_into
 from .layers.sources import forget
 from .lesson.workspace import Workspace
 from .paths import DOCKERFILE, SITE, WORKSPACES
-from .show.console import say
+from .show.console import say, write_anywhere
 from .show.display import size
+
+# A name in the grammar of container images, without a digest: [HOST[:PORT]/]PATH[:TAG].
+_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+IMAGE_NAME = re.compile(
+    rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::[a-zA-Z0-9_][\w.-]{{0,127}})?", re.A
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    """Run one command; returns the exit status.
+
+    Errors of the engine and of the operating system become one message on standard error.
+    """
+    write_anywhere()
     try:
-        return int(options.run(options) or 0)
-    except WorkshopError as error:
-        say(f"✘ {error}")
-        return 1
+        return _run_command(arguments)
+    except BrokenPipeError:  # `workshop … | head`: who read that has seen enough
+        status = 1
     except KeyboardInterrupt:
         say("✘ Stopped.")
-        return 130
+        status = 130
+    except Exception as error:
+        problem = as_problem(error)
+        if problem is None:
+            raise
+        say(f"✘ {problem}")
+        status = 1
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python flushes once more at its end, and would say so if that failed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+        return int(options.run(options) or 0)
+    finally:
+        # What can't be written, as on a full disk, must be known before the exit status is.
+        sys.stdout.flush()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run, text: str) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int | None], text: str
+    ) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
         made.set_defaults(run=run)
         return made
@@ -107,6 +142,7 @@ def _engine(options: argparse.Namespace) -> int:
 def prepare() -> None:
     """What every command that builds needs: an engine and the base images."""
     embedded.ensure()
+    client.check_engine()
     images.ensure()
 
 
@@ -126,14 +162,38 @@ def _run(options: argparse.Namespace) -> None:
     from .lesson import notebooks
 
     notebooks.chapters(options.notebook)
+    _refuse_what_cannot_be_written(SITE)
     prepare()
     written = notebooks.run(options.notebook, SITE, options.in_place)
     print(f"Wrote {len(written)} files to {SITE}.")
 
 
+def _refuse_what_cannot_be_written(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise WorkshopError(
+            f"The results go to {folder}, which can't be written: {error.strerror}.",
+            "Move away what is there, or look at who may write there.",
+        ) from None
+
+
 def _build(options: argparse.Namespace) -> None:
     if not options.file.is_file():
         raise WorkshopError(f"There is no file {options.file}.", "Name a Dockerfile with -f.")
+    try:
+        options.file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise WorkshopError(
+            f"{options.file} is not UTF-8 text.", "Name a Dockerfile with -f, saved as UTF-8."
+        ) from None
+    if options.tag and not IMAGE_NAME.fullmatch(options.tag):
+        raise WorkshopError(
+            f"{options.tag!r} is no name for an image.",
+            "Use lower-case letters, digits and . _ - /, then a tag after a colon: my-site:1.",
+        )
     prepare()
     space = Workspace("command-line")
     space.use(options.file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ import docker
 
 from .bases import images
 from .engine import client, embedded
+from .engine.causes import as_problem
 from .errors import WorkshopError
 from .paths import ROOT
 from .run import containers
@@ -63,10 +63,11 @@ def as_table(checks: list[Check]) -> Table:
 def _guarded(name: str, question: Callable[[], str]) -> Check:
     try:
         return Check(name, True, question())
-    except WorkshopError as error:
-        return Check(name, False, error.what, error.fix or "The README has more help.")
-    except (docker.errors.DockerException, OSError) as error:
-        return Check(name, False, str(error), "Mend the engine first: the checks above say how.")
+    except Exception as error:
+        problem = as_problem(error)
+        if problem is None:
+            raise
+        return Check(name, False, problem.what, problem.fix or "The README has more help.")
 
 
 def _python() -> str:
@@ -74,17 +75,11 @@ def _python() -> str:
 
 
 def _cli() -> str:
-    path = client.cli()
-    shown = subprocess.run([path, "buildx", "version"], capture_output=True, text=True).stdout
-    return f"{path}, buildx {shown.split()[1]}"
+    return f"{client.cli()}, buildx {client.buildx_version()}"
 
 
 def _engine() -> str:
-    version = client.connect().version()["Version"]
-    if int(version.split(".")[0]) < client.OLDEST_ENGINE:
-        raise WorkshopError(
-            f"Docker Engine {version} is too old", f"Install {client.OLDEST_ENGINE} or newer."
-        )
+    client.check_engine()
     return embedded.status()[1]
 
 
@@ -98,7 +93,18 @@ def _disk() -> str:
         raise WorkshopError(
             f"{free:.1f} GB free", f"Free at least {FREE_GB} GB; `workshop clean` may help."
         )
-    return f"{free:.0f} GB free"
+    return f"{free:.0f} GB free; {_build_cache()}"
+
+
+def _build_cache() -> str:
+    """How much the engine's build cache holds by itself, and what empties it."""
+    try:
+        cached = client.connect().api.df().get("BuildCache") or []
+    except docker.errors.APIError:  # an engine that can't tell is no reason to fail
+        return "the engine does not say how large its build cache is"
+    # What is shared stays with the images that share it.
+    own = sum(record.get("Size", 0) for record in cached if not record.get("Shared"))
+    return f"the build cache holds {own / 1e9:.1f} GB, `docker builder prune` empties it"
 
 
 def _images() -> str:
@@ -106,6 +112,20 @@ def _images() -> str:
     if missing:
         raise WorkshopError(f"missing: {', '.join(missing)}", "Run `uv run workshop images`.")
     return ", ".join(images.describe(name) for name in images.BASE_IMAGES)
+
+
+def _ports() -> str:
+    """Publish a port of a container and fetch it, as chapters do."""
+    if not images.is_present(PYTHON_IMAGE):
+        raise WorkshopError("not asked, for lack of a base image", "Run `uv run workshop images`.")
+    try:
+        with containers.start(PYTHON_IMAGE, ["python", "-m", "http.server", "8000"], port=8000):
+            return f"a container's port answers at {client.address()}"
+    except WorkshopError as error:
+        raise WorkshopError(
+            f"a container's port does not answer at {client.address()}: {error.what}",
+            "Let this machine reach the ports of the engine's machine from 32768 on.",
+        ) from None
 
 
 def _index() -> str:
@@ -133,5 +153,6 @@ QUESTIONS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("engine", _engine),
     ("disk", _disk),
     ("base images", _images),
+    ("published ports", _ports),
     ("package index", _index),
 )

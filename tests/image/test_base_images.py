@@ -250,7 +250,7 @@ def test_a_registry_out_of_reach(
     ],
 )
 def test_each_failure_of_a_pull_has_words_of_its_own(text: str, what: str, fix: str) -> None:
-    problem = pull._pull_problem("x:1", "mirror", text)
+    problem = pull.pull_problem("x:1", "mirror", text)
     assert what in problem.what
     assert fix in problem.fix
 

@@ -31,12 +31,14 @@ def test_doctor_json_has_the_documented_form(workshop):
     report = json.loads(done.stdout)
     assert done.returncode == 0
     assert report["ok"] is True
-    assert [set(check) for check in report["checks"]] == [{"name", "ok", "detail", "fix"}] * 6
+    assert [set(check) for check in report["checks"]] == [{"name", "ok", "detail", "fix"}] * 7
 
 
 def test_doctor_prints_one_line_a_check(workshop):
     done = workshop("doctor")
-    assert [line[:7] for line in done.stdout.splitlines()] == ["[ OK ] "] * 6
+    assert [line[:7] for line in done.stdout.splitlines()] == ["[ OK ] "] * 7
+    assert "the build cache holds" in done.stdout
+    assert f"a container's port answers at {client.address()}" in done.stdout
 
 
 def test_engine_status_names_the_engine(workshop):

@@ -64,6 +64,8 @@ def test_a_container_that_takes_too_long_is_removed():
 
 def test_a_port_is_published_on_this_machine_only():
     with containers.start(IMAGE, SERVER, port=8000) as running:
+        if client.address() != "127.0.0.1":
+            pytest.skip("a remote engine publishes on all its addresses")
         (mapped,) = running._container().ports["8000/tcp"]
         assert mapped == {"HostIp": "127.0.0.1", "HostPort": str(running.port)}
         assert running.url == f"http://127.0.0.1:{running.port}"

@@ -1,11 +1,15 @@
 """The command line says what is wrong in one message, and exits with 1."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
+from pathlib import Path
 
 import archives
+import engines
 import pytest
 
 from workshop import cli
@@ -20,7 +24,7 @@ NOWHERE = "unix:///no/such/docker.sock"
 def no_engine(monkeypatch):
     """A machine on which no engine answers and none can be started."""
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr(client, "candidates", lambda: [NOWHERE])
+    monkeypatch.setattr(client, "endpoints", lambda: [client.Endpoint(NOWHERE)])
     monkeypatch.setattr(embedded, "_distribution", lambda: "some-other-system")
     client.forget()
     yield
@@ -102,7 +106,8 @@ def test_a_dead_docker_host_is_named_and_no_other_engine_is_started(monkeypatch,
     client.forget()
     assert cli.main(["engine", "start"]) == 1
     assert capsys.readouterr().err == (
-        f"✘ DOCKER_HOST is {NOWHERE}, and no engine answers there.\n"
+        f"✘ The Docker engine at {NOWHERE} (DOCKER_HOST) does not answer: "
+        "No such file or directory.\n"
         "→ Start that engine, or unset DOCKER_HOST.\n"
     )
     client.forget()
@@ -124,7 +129,7 @@ def test_doctor_without_an_engine_as_a_process_of_its_own():
     )
     assert done.returncode == 1
     assert done.stdout.startswith("[ OK ] Python: 3.")
-    assert f"[FAIL] engine: No Docker engine answers. Tried: {NOWHERE}." in done.stdout
+    assert f"[FAIL] engine: The Docker engine at {NOWHERE} (DOCKER_HOST) does" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -146,3 +151,198 @@ def test_without_root_and_sudo_the_reason_is_said(no_engine, monkeypatch, capsys
     said = capsys.readouterr().err
     assert "Starting one takes root, and there is no sudo here." in said
     assert client.INSTALL_DOCKER in said
+
+
+# What would be a traceback
+
+
+def command(*arguments, shell="", **variables):
+    """``workshop ARGUMENTS`` as a process of its own, by way of a shell's redirection."""
+    words = [sys.executable, "-m", "workshop.cli", *map(str, arguments)]
+    if shell:
+        words = ["bash", "-c", f'"$@" {shell}; exit ${{PIPESTATUS[0]}}', "-", *words]
+    return subprocess.run(
+        words, env={**os.environ, **variables}, capture_output=True, timeout=120, check=False
+    )
+
+
+def nested_json():
+    return b"[" * 200_000
+
+
+def archive_with(**changes):
+    """An archive of one layer in the form of `docker save`, with some files of it changed."""
+    files = {}
+    whole = archives.docker_form([archives.tar("a")])
+    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
+        for entry in archive.getmembers():
+            files[entry.name] = archive.extractfile(entry).read() if entry.isfile() else None
+    config = json.loads(files["manifest.json"])[0]["Config"]
+    if "manifest" in changes:
+        files["manifest.json"] = changes["manifest"]
+    if "config" in changes:
+        files[config] = changes["config"]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            data = content.encode() if isinstance(content, str) else content
+            if data is None:
+                entry.type = tarfile.DIRTYPE
+            else:
+                entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data or b""))
+    return buffer.getvalue()
+
+
+ODD_ARCHIVES = {
+    "nested manifest": lambda: archive_with(manifest=nested_json()),
+    "nested configuration": lambda: archive_with(config=nested_json()),
+    "a deep path": lambda: archives.docker_form([archives.tar("d/" * 20_000 + "f")]),
+    "a long name": lambda: archives.docker_form([archives.tar("n" * 100_000)]),
+    "cut off": lambda: archives.docker_form([archives.tar("a")])[:700],
+    "empty": lambda: b"",
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ARCHIVES)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_odd_archive_is_shown_or_is_one_message(no_engine, tmp_path, capsys, kind, form):
+    path = tmp_path / "image.tar"
+    path.write_bytes(ODD_ARCHIVES[kind]())
+    status = cli.main(["layers", str(path), *form])
+    printed = capsys.readouterr()
+    if status:
+        assert status == 1
+        assert printed.err.startswith("✘ ")
+        assert printed.out == ""
+    else:
+        assert printed.err == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="these files are Linux's")
+@pytest.mark.parametrize("arguments", [["layers"], ["build", "-f"]])
+def test_a_file_that_cannot_be_read_is_one_message(no_engine, arguments, capsys):
+    # Root may read every file, but not this one.
+    assert cli.main([*arguments, "/proc/self/mem"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("✘ ")
+    assert "Traceback" not in said
+
+
+def test_a_dockerfile_that_is_no_text_is_refused_before_anything_is_started(
+    no_engine, tmp_path, capsys
+):
+    path = tmp_path / "Dockerfile"
+    path.write_bytes("FROM schön".encode("latin-1"))
+    assert cli.main(["build", "-f", str(path)]) == 1
+    assert capsys.readouterr().err.startswith(f"✘ {path} is not UTF-8 text.\n→ ")
+
+
+@pytest.mark.parametrize(
+    "tag", ["Upper", "a b", "a:b:c", "", "-a", "a/", "a//b", "a:", "a:" + "x" * 129, "a@sha256:1"]
+)
+def test_a_bad_tag_is_refused_before_anything_is_started(no_engine, tag, capsys):
+    assert cli.main(["build", f"--tag={tag}"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"✘ {tag!r} is no name for an image." if tag else "✘ No Docker engine")
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["a", "a:1", "my-site:1.0_b", "localhost:5000/a/b__c:x", "[::1]:5000/a", "Host.example/a"],
+)
+def test_a_good_tag(tag):
+    assert cli.IMAGE_NAME.fullmatch(tag)
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file"])
+def test_results_that_cannot_be_written_are_known_before_the_run(
+    no_engine, monkeypatch, tmp_path, kind, capsys
+):
+    (tmp_path / "file").write_text("")
+    site = tmp_path / "file" / ("" if kind == "a file" else "_site")
+    monkeypatch.setattr(cli, "SITE", site)
+    assert cli.main(["run", "99"]) == 1
+    assert capsys.readouterr().err.startswith(f"✘ The results go to {site}, which can't be")
+
+
+def test_a_checkout_that_cannot_be_written_is_one_message(monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(cli.session, "WORKSPACES", tmp_path / "file" / ".workspaces")
+    monkeypatch.delenv("WORKSHOP_SESSION")
+    monkeypatch.setattr(cli.client, "find", lambda: None)
+    cli.session.ident.cache_clear()
+    try:
+        assert cli.main(["clean"]) == 1
+    finally:
+        cli.session.ident.cache_clear()
+    assert capsys.readouterr().err == f"✘ {tmp_path / 'file' / '.workspaces'}: Not a directory.\n"
+
+
+def test_an_engine_that_stops_answering_is_one_message(monkeypatch, capsys):
+    """It answers until the first request in the middle of a command, and then is gone."""
+    with engines.listening(engines.telling(engines.DOCKER)) as host:
+        monkeypatch.setenv("DOCKER_HOST", host)
+        client.forget()
+        engine = client.connect()
+    assert engine.api.base_url
+    assert cli.main(["layers", "some-image"]) == 1
+    client.forget()
+    said = capsys.readouterr().err
+    assert said.startswith("✘ The engine stopped answering: Connection refused.\n→ ")
+
+
+def test_what_the_engine_refuses_is_one_message(monkeypatch, capsys):
+    with engines.listening(engines.telling(engines.DOCKER)) as host:
+        monkeypatch.setenv("DOCKER_HOST", host)
+        client.forget()
+        assert cli.main(["images"]) == 1
+    client.forget()
+    assert capsys.readouterr().err.startswith("✘ The engine refused: it is only a test.\n→ ")
+
+
+def test_a_defect_of_the_tutorial_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(cli.doctor, "examine", lambda tell: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["doctor"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell is a Unix one")
+class TestStreams:
+    @pytest.fixture
+    def image(self, tmp_path):
+        path = tmp_path / "image.tar"
+        path.write_bytes(archives.docker_form([archives.tar("a")]))
+        return path
+
+    @pytest.mark.parametrize("form", [[], ["--json"]])
+    def test_a_reader_who_has_seen_enough(self, image, form):
+        done = command("layers", image, *form, shell="| true")
+        assert done.returncode in (0, 1)
+        assert done.stderr == b""
+
+    def test_help_for_a_reader_who_has_seen_enough(self):
+        assert command("--help", shell="| true").stderr == b""
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has that file")
+    @pytest.mark.parametrize("arguments", [[], ["--json"]])
+    def test_a_full_disk(self, image, arguments):
+        done = command("layers", image, *arguments, shell="> /dev/full")
+        assert done.returncode == 1
+        assert done.stderr.decode() == (
+            "✘ No space left on device.\n→ Free some space, then try again.\n"
+        )
+
+    def test_a_terminal_that_knows_only_ascii(self, image):
+        done = command("layers", image, PYTHONIOENCODING="ascii")
+        assert done.returncode == 0
+        assert b"# can be seen, . superseded" in done.stdout
+        done = command("run", "77", PYTHONIOENCODING="ascii")
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"x 0 notebooks match '77'.\n-> There are: ")
+
+    def test_a_home_that_does_not_exist(self, image, tmp_path):
+        done = command("layers", image, HOME=str(tmp_path / "none"), XDG_STATE_HOME="")
+        assert done.returncode == 0, done.stderr
+        assert not (tmp_path / "none").exists()

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import docker
 from docker.models.images import Image
 
-from ..engine import client
+from ..engine import causes, client
 from ..errors import WorkshopError
 from ..paths import state_folder
 from ..show import console
@@ -54,7 +54,7 @@ def pull(name: str) -> None:
             _follow(_events(source, tag), log)
         except OSError as error:
             log.write(f"{error}\n")
-            raise _pull_problem(f"{source}:{tag}", mirror, str(error)) from None
+            raise pull_problem(f"{source}:{tag}", mirror, str(error)) from None
     if mirror:
         client.connect().api.tag(f"{source}:{tag}", repository, tag)
         client.connect().api.remove_image(f"{source}:{tag}")
@@ -66,7 +66,7 @@ def _events(source: str, tag: str) -> Iterator[dict[str, Any]]:
     Read in a thread of their own: docker-py waits for the next one without end.
     Raises OSError with the engine's words, or TimeoutError after 60 seconds without one.
     """
-    engine = docker.APIClient(base_url=client.host())
+    engine = client.open_client(client.in_use()).api
     reports: queue.Queue[dict[str, Any] | OSError | None] = queue.Queue()
 
     def read() -> None:
@@ -110,65 +110,28 @@ def _follow(events: Iterator[dict[str, Any]], log: TextIO) -> None:
             say(f"  {last_said - start:4.0f} s  {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
 
-def _pull_problem(reference: str, mirror: str, text: str) -> WorkshopError:
+def pull_problem(reference: str, mirror: str, text: str) -> WorkshopError:
     """What the engine's ``text`` about a failed pull means to a reader."""
-    low = text.lower()
-
-    def has(*parts: str) -> bool:
-        return any(part in low for part in parts)
-
-    registry = f"The registry {mirror}" if mirror else "The official registry"
-    if has("no space left on device"):
-        return disk_full(reference)
-    if has("toomanyrequests", "rate limit"):
-        return WorkshopError(
-            f"{registry} refuses {reference} for now: too many pulls from this address.",
-            "Run `docker login`, wait, or name a mirror in WORKSHOP_REGISTRY.",
-        )
-    if has("http response to https client"):
-        return WorkshopError(
-            f"{registry} speaks plain HTTP, which the engine refuses. ({text})",
-            'Add it to "insecure-registries" in the engine\'s daemon.json and restart the engine.',
-        )
-    if has("x509", "certificate"):
-        problem = OutOfReach(
-            f"{registry} is out of reach: the engine does not trust its certificate. ({text})",
-            "Give the engine your company's CA certificate: on Linux copy it, named *.crt, to "
-            "/usr/local/share/ca-certificates, run `sudo update-ca-certificates` and restart the "
-            "engine; with Docker Desktop add it to the system's keychain and restart it.",
-        )
-        problem.certificate = True
-        return problem
-    if has(
-        "no such host", "name resolution", "server misbehaving", "connection refused",
-        "connection reset", "unreachable", "no route to host", "timeout", "timed out",
-        "deadline exceeded", "awaiting headers", ": eof", "proxyconnect", "bad gateway",
-        "service unavailable", "broken pipe", "tls:", "error parsing http",
-    ) or (has("forbidden") and not mirror):  # fmt: skip
-        return OutOfReach(
-            f"{registry} is out of reach. ({text})",
-            f"Check the network and {REGISTRY_VARIABLE}={mirror}, then try again."
-            if mirror
-            else "Check the network, or name a mirror that you can reach in WORKSHOP_REGISTRY.",
-        )
-    if has("denied", "unauthorized", "not found", "manifest unknown", "does not exist"):
-        return WorkshopError(
-            f"{registry} has no {reference}, or does not let you have it. ({text})",
-            "Check the name; if the registry wants a login, run `docker login`."
-            + ("" if mirror else " A mirror can be named in WORKSHOP_REGISTRY."),
-        )
-    return WorkshopError(
-        f"docker pull {reference} failed: {text}",
-        "Run the same command in a terminal to look closer.",
+    cause = causes.find(
+        "pull",
+        text,
+        registry=f"The registry {mirror}" if mirror else "The official registry",
+        reference=reference,
+        mirror=f" and {REGISTRY_VARIABLE}={mirror}"
+        if mirror
+        else f", or name a mirror that you can reach in {REGISTRY_VARIABLE}",
     )
-
-
-def disk_full(name: str) -> WorkshopError:
-    """What to raise when the engine has no room for the image ``name``."""
-    return WorkshopError(
-        f"The disk of the engine is full, so there is no room for {name}.",
-        "Free some space (`docker system df` shows what Docker holds), then try again.",
-    )
+    if cause is None:
+        return WorkshopError(
+            f"docker pull {reference} failed: {text}",
+            "Run the same command in a terminal to look closer.",
+        )
+    # What keeps people from the official registry is usually a proxy; of a mirror it is a no.
+    if not cause.kind or (cause.kind == "forbidden" and mirror):
+        return WorkshopError(cause.what, cause.fix)
+    problem = OutOfReach(cause.what, cause.fix)
+    problem.certificate = cause.kind == "certificate"
+    return problem
 
 
 def pulled() -> dict[str, str]:

@@ -28,7 +28,7 @@ from ..engine import apt, client, root, session
 from ..errors import WorkshopError
 from ..paths import state_folder
 from ..show import console
-from .pull import disk_full, on_engine
+from .pull import on_engine, pull_problem
 
 LABEL = "dockerfile-workshop.stand-in"
 _RECIPE_LABEL = "dockerfile-workshop.recipe"
@@ -95,7 +95,7 @@ def _make(name: str) -> None:
         _build(name)
     except WorkshopError as error:
         if "no space left" in error.what.lower():
-            raise disk_full(name) from None
+            raise pull_problem(name, "", error.what) from None
         raise
     _publish(name)
     try:

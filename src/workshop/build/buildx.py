@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..engine import client
+from ..engine import causes, client
 from ..errors import WorkshopError
 from ..show.display import Command, Composed, Stack, Table, shorten
 
@@ -27,37 +27,6 @@ _STEP = re.compile(r"^\[(?:(?P<stage>\S+) )?(?P<number>\d+)/(?P<total>\d+)\] (?P
 _EXIT = re.compile(r"exit code: (\d+)")
 LOG_LINES = 15
 LOG_CHARACTERS = 8000
-
-# What a builder or a package manager says when something outside the Dockerfile is wrong.
-OUTSIDE = (
-    (
-        re.compile(r"no space left on device", re.I),
-        "The disk of the engine is full.",
-        "Free some space: `uv run workshop clean` removes what the tutorial made.",
-    ),
-    (
-        re.compile(r"CERTIFICATE_VERIFY_FAILED|x509:|invalid peer certificate", re.I),
-        "A TLS certificate was not trusted: a proxy of your network probably signs traffic anew.",
-        "Give the base image your company's certificate; README.md, “Behind a proxy”, says how.",
-    ),
-    (
-        re.compile(
-            r"failed to resolve source metadata|failed to do request|registry-1\.docker\.io", re.I
-        ),
-        "The registry is out of reach, or it does not have that image.",
-        "Check the image's name and the network; `uv run workshop images` fetches the base images.",
-    ),
-    (
-        re.compile(
-            r"Temporary failure (in name resolution|resolving)|Could not resolve|Failed to fetch"
-            r"|NewConnectionError|Could not connect|Name or service not known|dns error"
-            r"|Network is unreachable|error sending request|ConnectTimeoutError",
-            re.I,
-        ),
-        "The package index is out of reach from inside the build.",
-        "Check the network and the proxy; `uv run workshop doctor` tests exactly this.",
-    ),
-)
 
 
 class BuildFailed(WorkshopError):
@@ -73,11 +42,11 @@ class BuildFailed(WorkshopError):
         self.status = int(match[1]) if match else None
         self.log = log
         said = "\n".join([error, *log])
-        cause, fix = next(
-            ((cause, fix) for pattern, cause, fix in OUTSIDE if pattern.search(said)),
-            ("", "Mend the instruction and run the cell again; the last good state was kept."),
-        )
-        lines = [f"The build failed: {cause}".rstrip(": ") if cause else "The build failed."]
+        cause = causes.find("build", said)
+        fix = "Mend the instruction and run the cell again; the last good state was kept."
+        lines = ["The build failed."]
+        if cause:
+            lines, fix = [f"The build failed: {cause.what}"], cause.fix
         if step:
             lines.append(f"  step: {shorten(step, 100)}")
         lines += [f"  │ {line}" for line in log]

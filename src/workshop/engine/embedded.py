@@ -109,22 +109,17 @@ def start(store: Store | None = None) -> None:
 
     Without ``store`` the engine has the image store that it had before. Raises WorkshopError.
     """
+    # This raises when an engine was chosen that does not answer, or one is there that is locked.
     host = client.find()
     if host:
         _refuse_another_store(host, store)
         return
-    if os.environ.get("DOCKER_HOST"):
-        raise WorkshopError(
-            f"DOCKER_HOST is {os.environ['DOCKER_HOST']}, and no engine answers there.",
-            "Start that engine, or unset DOCKER_HOST.",
-        )
     reason = _why_not()
     if reason:
         raise WorkshopError(
             "No Docker engine answers. Tried: " + ", ".join(client.candidates()) + f". {reason}",
             client.INSTALL_DOCKER,
         )
-    _refuse_a_locked_socket()
     if not _has_packages():
         console.say("No Docker engine answers.")
         _install()
@@ -281,13 +276,6 @@ def _why_not() -> str:
     return root.why_not("Starting one")
 
 
-def _refuse_a_locked_socket() -> None:
-    socket = Path("/var/run/docker.sock")
-    if socket.is_socket() and not os.access(socket, os.R_OK | os.W_OK):
-        raise WorkshopError(
-            f"A Docker engine listens on {socket}, but you may not use it.",
-            "Run `sudo usermod -aG docker $USER`, log out and in, and try again.",
-        )
 
 
 def _distribution() -> str:

@@ -1,8 +1,8 @@
 """Run containers that never stay behind.
 
-Every container carries the session's label and a name of its own, is published on
-127.0.0.1 only, on a port that the engine picks, and is removed when its cell, its
-kernel or its chapter ends.
+Every container carries the session's label and a name of its own, and is removed when its
+cell, its kernel or its chapter ends. Its port is one that the engine picks, published on
+127.0.0.1 only; a remote engine publishes it on all its addresses.
 """
 
 from __future__ import annotations
@@ -120,6 +120,9 @@ class Container(Shown):
     def __post_init__(self) -> None:
         # A company's proxy has no way to this machine's own ports.
         self.http.trust_env = False
+        # Django answers under the name localhost, wherever the engine is.
+        if self.port and client.address() != client.LOOPBACK:
+            self.http.headers["Host"] = f"localhost:{self.port}"
 
     def __enter__(self) -> Container:
         return self
@@ -129,10 +132,10 @@ class Container(Shown):
 
     @property
     def url(self) -> str:
-        """The address on this machine of the port that the container publishes."""
+        """The address, as seen from here, of the port that the container publishes."""
         if self.port is None:
             raise WorkshopError("This container publishes no port.", "Start it with port=….")
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{client.address()}:{self.port}"
 
     def get(self, path: str = "/", **options: Any) -> requests.Response:
         """Fetch ``path`` from the container. ``options`` as of requests.get."""
@@ -215,12 +218,14 @@ def start(
 ) -> Container:
     """Start a container in the background and wait until it is ready.
 
-    With ``port`` it is published on 127.0.0.1, and ready means that it answers HTTP at
-    all; with ``ready`` that this text is in its logs; else, or without ``wait``, that it
-    runs. ``name`` makes the container's name: starting it again replaces the one of that
-    name. Raises WorkshopError with its logs when it ends before it is ready.
+    With ``port`` it is published, on 127.0.0.1 where the engine is local, and ready means
+    that it answers HTTP at all; with ``ready`` that this text is in its logs; else, or
+    without ``wait``, that it runs. ``name`` makes the container's name: starting it again
+    replaces the one of that name. Raises WorkshopError with its logs when it ends before it
+    is ready.
     """
-    publish = ["--publish", f"127.0.0.1::{port}"] if port else []
+    local = f"{client.LOOPBACK}::" if client.address() == client.LOOPBACK else ""
+    publish = ["--publish", f"{local}{port}"] if port else []
     full_name = f"{session.prefix()}-{name}" if name else _new_name()
     _remove(full_name)
     words = [*publish, *options, *_env_words(env), image, *command]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import subprocess
 import sys
 import threading
@@ -14,6 +16,28 @@ from pathlib import Path
 from ..errors import WorkshopError
 
 HEARTBEAT_S = 15.0
+
+
+# What stands for the signs of our messages on a terminal that knows only ASCII.
+_IN_ASCII = {
+    "✔": "+", "✘": "x", "…": "...", "→": "->", "│": "|", "█": "#", "░": ".", "−": "-",
+    "—": "-", "–": "-", "─": "-", "×": "x", "“": '"', "”": '"', "’": "'",
+}  # fmt: skip
+
+
+def _substitute(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_IN_ASCII.get(sign, "?") for sign in missing), error.end
+
+
+def write_anywhere() -> None:
+    """Let both streams write every text: what an encoding lacks is replaced."""
+    codecs.register_error("workshop.substitute", _substitute)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="workshop.substitute")
 
 
 def say(text: str) -> None:
