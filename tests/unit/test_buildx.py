@@ -83,10 +83,10 @@ def test_a_build_that_another_one_disturbed_is_done_again(engine):
 def test_it_is_not_done_again_for_ever_and_the_instruction_is_not_blamed(engine):
     for number in range(1, 20):
         (engine / "answers" / str(number)).write_text(DISTURBED)
-    with pytest.raises(buildx.BuildFailed, match="Another build was at work") as caught:
+    with pytest.raises(buildx.BuildFailed) as caught:
         build(engine)
     assert len(builds(engine)) == buildx.TRIES
-    assert "Mend" not in caught.value.fix
+    assert caught.value.fix.startswith("Another build was at work at the same time.")
 
 
 @NO_SHELL

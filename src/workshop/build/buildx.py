@@ -25,11 +25,6 @@ TRIES = 4
 # What a builder or a package manager says when something outside the Dockerfile is wrong.
 OUTSIDE = (
     (
-        _DISTURBED,
-        "Another build was at work at the same time, and the two disturbed each other.",
-        "Run the cell again.",
-    ),
-    (
         re.compile(r"no space left on device", re.I),
         "The disk of the engine is full.",
         "Free some space: `uv run workshop clean` removes what the tutorial made.",
@@ -168,15 +163,19 @@ def build_image(
         real += ["--label", f"{name}={value}"]
     start = time.monotonic()
     arguments = _build_arguments(options)
-    for attempt in range(1, TRIES + 1):
+    for _ in range(TRIES):
         vertices, stray, status = _run([*real, *words[2:]], cwd, tell)
         if not status:
             found = progress.steps(vertices, dockerfile, arguments)
             return Build(words, tag, found, time.monotonic() - start)
-        if not _DISTURBED.search("\n".join(stray)) or attempt == TRIES:
+        is_disturbed = _DISTURBED.search("\n".join(stray)) is not None
+        if not is_disturbed:
             break
         tell("another build was at work at the same time; once more")
-    raise _failure(vertices, stray, dockerfile, arguments)
+    failure = _failure(vertices, stray, dockerfile, arguments)
+    if is_disturbed:
+        failure.fix = "Another build was at work at the same time. Run the cell again."
+    raise failure
 
 
 def _read(path: Path) -> str:

@@ -231,12 +231,9 @@ def _sorted_in(
     for vertex, match, stage, number, what in under_another_name:
         found = [place for place in places if place.says(what)]
         if not found:  # a step that is in no Dockerfile, as ONBUILD of the base image
-            known = (place for place in places if place.is_at(stage, number))
-            place = next(known, None)
-            if place is None or place.instruction != what:
-                place = _Place(stage, number, int(match["total"]), what, what.startswith("FROM "))
-                places.append(place)
-            found = [place]
+            added = _Place(stage, number, int(match["total"]), what, what.startswith("FROM "))
+            found = [added]
+            places.append(added)
         # Of equal instructions: the one that nothing was told of yet, at this number.
         found.sort(key=lambda place: (bool(place.vertices), place.number != number))
         found[0].vertices.append(vertex)

@@ -25,6 +25,7 @@ from ..paths import WORKSPACES
 from . import client
 
 LABEL = "dockerfile-workshop.session"
+CHAPTER_LABEL = "dockerfile-workshop.chapter"
 _IDENT = re.compile(r"[0-9a-f]{8}")
 
 
@@ -57,9 +58,9 @@ def prefix() -> str:
     return f"workshop-{ident()}"
 
 
-def labels() -> dict[str, str]:
-    """The labels of everything that this session makes."""
-    return {LABEL: ident()}
+def labels(chapter: str = "") -> dict[str, str]:
+    """The labels of everything that this session makes; one more for what is a chapter's."""
+    return {LABEL: ident(), **({CHAPTER_LABEL: chapter} if chapter else {})}
 
 
 def filters() -> dict[str, Any]:
@@ -91,8 +92,10 @@ def record(image_id: str) -> None:
 
 def _without_a_name() -> list[str]:
     mine = recorded()
-    found = client.connect().images.list(filters={**filters(), "dangling": True}) if mine else []
-    return [image.id for image in found if image.id in mine]
+    found: list[Any] = []
+    if mine:
+        found = client.connect().images.list(filters={**filters(), "dangling": True})
+    return [image_id for image_id in (image.id for image in found) if image_id in mine]
 
 
 def remove_replaced() -> None:
@@ -115,15 +118,24 @@ def tags(repository: str) -> list[str]:
 # All that there is
 
 
+def containers(chapter: str = "") -> list[str]:
+    """Names of this session's containers, running or not: all, or those of one chapter."""
+    begin = f"{prefix()}-{chapter}-" if chapter else f"{prefix()}-"
+    wanted: dict[str, Any] = {
+        "label": [f"{name}={value}" for name, value in labels(chapter).items()]
+    }
+    found = client.connect().containers.list(all=True, filters=wanted, ignore_removed=True)
+    return [c.name for c in found if c.name and c.name.startswith(begin)]
+
+
 def leftovers() -> dict[str, list[str]]:
     """Names of this session's containers, images, networks and volumes on the engine."""
     engine = client.connect()
-    containers = engine.containers.list(all=True, filters=filters(), ignore_removed=True)
     return {
-        "containers": [c.name for c in containers if (c.name or "").startswith(f"{prefix()}-")],
+        "containers": containers(),
         "images": [*tags(prefix()), *_without_a_name()],
-        "networks": [n.name for n in engine.networks.list(filters=filters())],
-        "volumes": [v.name for v in engine.volumes.list(filters=filters())],
+        "networks": [n.name or "" for n in engine.networks.list(filters=filters())],
+        "volumes": [v.name or "" for v in engine.volumes.list(filters=filters())],
     }
 
 
