@@ -29,14 +29,6 @@ def text_of(*steps):
 # The order of steps
 
 
-def test_a_step_that_is_put_twice_is_replaced(ws):
-    first = ws.put("b", "ENV B=1")
-    assert ws.text == text_of(A_FILE, "ENV B=1")
-    again = ws.put("b", "ENV B=2\n")
-    assert ws.text == text_of(A_FILE, "ENV B=2")
-    assert (first.added.settings, again.added.settings) == (["ENV B=1"], ["ENV B=2"])
-
-
 def test_a_step_in_the_middle_run_again_gives_the_same_and_the_next_one_still_works(ws):
     in_order = [ws.put("b", "RUN echo b > /b"), ws.put("c", "RUN echo c > /c")]
     whole = ws.text
@@ -47,26 +39,6 @@ def test_a_step_in_the_middle_run_again_gives_the_same_and_the_next_one_still_wo
     assert ws.put("c", "RUN echo c > /c").added == in_order[1].added
     assert ws.text == whole
     assert ws.sh("cat /b /c").stdout == "b\nc\n"
-
-
-def test_a_planned_step_out_of_order_names_the_cell_to_run_first(ws):
-    with pytest.raises(WorkshopError) as caught:
-        ws.put("c", "ENV C=1")
-    assert "'c' comes after 'b'" in caught.value.what
-    assert caught.value.fix == "Run the cell `%%dockerfile b` first."
-    assert ws.text == text_of(A_FILE)
-    ws.put("b", "ENV B=1")
-    assert ws.put("c", "ENV C=1").added.settings == ["ENV C=1"]
-
-
-def test_a_step_that_no_plan_knows_goes_after_the_newest(ws):
-    ws.put("tried", "ENV TRIED=1")
-    ws.put("b", "ENV B=1")
-    assert ws.text == text_of(A_FILE, "ENV TRIED=1", "ENV B=1")
-    ws.put("tried", "ENV TRIED=2")
-    assert ws.text == text_of(A_FILE, "ENV TRIED=2")
-    ws.put("b", "ENV B=1")
-    assert ws.text == text_of(A_FILE, "ENV TRIED=2", "ENV B=1")
 
 
 # Replacing steps
@@ -81,16 +53,8 @@ def test_steps_are_replaced_from_the_first_to_the_last_that_is_named(ws):
     assert (change.bytes_before, change.bytes) == (before, before - 4100) == (before, ws.size())
     assert ws.run("wc", "-c", "/a").stdout == "900 /a\n"
     assert ws.run("wc", "-c", "/a", image=ws.before).stdout == "5000 /a\n"
-    ws.put("b", "ENV D=1")
+    ws.put("c", "ENV D=1")
     assert ws.text == text_of("RUN head -c 900 /dev/zero > /a", "ENV C=1", "ENV D=1")
-
-
-def test_a_change_made_once_more_undoes_the_later_ones(ws):
-    ws.replace("one", "ENV ONE=1", "/a")
-    ws.replace("two", "ENV TWO=1", "ONE")
-    ws.replace("one", "ENV ONE=2", "/a")
-    assert ws.text == text_of("ENV ONE=2")
-    assert ws.replace("two", "ENV TWO=1", "ONE").build.ran == []
 
 
 def test_a_change_that_fails_leaves_everything_as_it_was(ws):
@@ -98,23 +62,8 @@ def test_a_change_that_fails_leaves_everything_as_it_was(ws):
     with pytest.raises(BuildFailed):
         ws.replace("one", "RUN false", "/a")
     assert ws.text == text_of("ENV ONE=1")
+    assert "ONE=1" in ws.config()["Env"]
     assert ws.replace("two", "ENV TWO=1", "ONE").diff.lines[-2:] == ["-ENV ONE=1", "+ENV TWO=1"]
-
-
-@pytest.mark.parametrize(
-    ("parts", "said"),
-    [
-        (["no such text"], "No steps"),
-        (["o"], "2 steps"),
-        (["/a", "FROM"], "comes before"),
-    ],
-)
-def test_what_is_replaced_must_be_one_step(ws, parts, said):
-    before = ws.text
-    with pytest.raises(WorkshopError, match=said) as caught:
-        ws.replace("x", "ENV X=1", *parts)
-    assert caught.value.fix
-    assert ws.text == before
 
 
 def test_images_from_before_a_change_do_not_pile_up(ws):
@@ -165,22 +114,6 @@ def test_a_step_that_fails_when_it_is_edited_keeps_its_good_form(ws):
     assert ws.text == text_of(A_FILE, "ENV B=1")
     ws.put("c", "ENV C=1")
     assert ws.text == text_of(A_FILE, "ENV B=1", "ENV C=1")
-
-
-@pytest.mark.parametrize(
-    ("step", "said"),
-    [
-        ("", "holds no instruction"),
-        ("\n  \n", "holds no instruction"),
-        ("# only a comment", "holds no instruction"),
-        ("ENV B=1\n\nENV C=1", "holds a blank line"),
-    ],
-)
-def test_a_step_is_one_paragraph_with_an_instruction(ws, step, said):
-    with pytest.raises(WorkshopError, match=said) as caught:
-        ws.put("b", step)
-    assert caught.value.fix
-    assert ws.text == text_of(A_FILE)
 
 
 def test_a_full_disk_is_said_in_those_words(ws):
@@ -255,7 +188,7 @@ def test_the_same_line_twice_adds_twice(ws):
 
 def test_a_stage_starts_from_an_image_or_from_an_earlier_stage():
     ws = Workspace("test-steps")
-    base = client.connect().images.get("python:3.13-slim").attrs["Size"]
+    base = ws.size("python:3.13-slim")
     one = ws.put("one", "FROM python:3.13-slim AS one").added
     assert (one.base, one.layers, one.bytes) == ("python:3.13-slim", 0, base)
     ws.put("a", A_FILE)
@@ -299,22 +232,3 @@ def test_superseded_images_do_not_pile_up(ws):
     assert client.connect().images.list(filters={**mine, "dangling": True}) == []
 
 
-def test_the_dockerfile_so_far_marks_the_newest_step(ws):
-    ws.put("b", "# why\nENV B=1")
-    assert ws.dockerfile().text().splitlines() == [
-        "Dockerfile",
-        f"    1  {BASE}",
-        "    2",
-        f"    3  {A_FILE}",
-        "    4",
-        "+   5  # why",
-        "+   6  ENV B=1",
-    ]
-
-
-def test_an_edit_must_find_its_text_once(ws):
-    ws.write("x.txt", "one two two\n")
-    with pytest.raises(WorkshopError, match="2 times, not once"):
-        ws.edit("x.txt", "two", "three")
-    assert ws.edit("x.txt", "one", "1").text() == "x.txt, edited\n-one two two\n+1 two two"
-    assert ws.read("x.txt") == "1 two two\n"

@@ -90,12 +90,19 @@ def record(image_id: str) -> None:
             file.write(f"{image_id}\n")
 
 
+def _images(**wanted: Any) -> list[dict[str, Any]]:
+    """The images of the engine, in one answer.
+
+    docker-py's own list asks for each one again, and fails when one is removed meanwhile.
+    """
+    found: list[dict[str, Any]] = client.connect().api.images(filters=wanted)
+    return found
+
+
 def _without_a_name() -> list[str]:
     mine = recorded()
-    found: list[Any] = []
-    if mine:
-        found = client.connect().images.list(filters={**filters(), "dangling": True})
-    return [image_id for image_id in (image.id for image in found) if image_id in mine]
+    found = _images(**filters(), dangling=True) if mine else []
+    return [image["Id"] for image in found if image["Id"] in mine]
 
 
 def remove_replaced() -> None:
@@ -110,7 +117,7 @@ def remove_replaced() -> None:
 
 def tags(repository: str) -> list[str]:
     """The tags on the engine of ``repository`` of this session, and of those below it."""
-    names = (tag for image in client.connect().images.list() for tag in image.tags)
+    names = (tag for image in _images() for tag in image["RepoTags"] or [])
     below = (f"{repository}:", f"{repository}/")
     return sorted(name for name in names if name.startswith(below))
 
