@@ -85,6 +85,7 @@ def test_changed_settings():
 def test_nothing_changed():
     assert results.changed_settings({"Env": None}, {"Env": ["A=1"]}) == ["ENV A=1"]
     assert results.changed_settings({"Env": ["A=1"]}, {"Env": ["A=1"], "Cmd": None}) == []
+    assert results.changed_settings({}, {"User": "", "ExposedPorts": {}}) == []
 
 
 @pytest.mark.parametrize(

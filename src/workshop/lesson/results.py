@@ -101,7 +101,7 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
     old_env, new_env = before.get("Env") or [], now.get("Env") or []
     changed = [f"ENV {entry}" for entry in new_env if entry not in old_env]
     for key, word in _SETTINGS.items():
-        value = now.get(key)
-        if value != before.get(key):
+        value = now.get(key) or None
+        if value != (before.get(key) or None):
             changed.append(f"{word} {value if isinstance(value, str) else json.dumps(value)}")
     return changed

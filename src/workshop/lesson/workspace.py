@@ -172,7 +172,8 @@ class Workspace:
         """What the newest step, which was just built, added to the image of the steps above."""
         above, own = _opened_and_own(draft.steps[-1])
         if above and not own:
-            return Added(0, 0, self.size(), [], base=grammar.stages(draft.text)[-1].base)
+            base = grammar.stages(draft.text)[-1].base
+            return Added(0, 0, 0 if base == "scratch" else self.size(), [], base)
         before = self._before(grammar.join([*draft.above, *above]), bool(above))
         now = self._described[draft.text] = _described(_inspected(self.tag))
         fresh = _contents(self.tag)[before.layers :] if now.layers > before.layers else []
@@ -191,10 +192,9 @@ class Workspace:
         """
         if text not in self._described:
             stages = grammar.stages(text)
-            image: dict[str, Any] | None = None
+            image = None
             if opens_a_stage and grammar.earlier_stage(stages, len(stages) - 1) is None:
-                base = stages[-1].base
-                image = {} if base == "scratch" else _inspected(base)
+                image = _inspected(stages[-1].base)
             if image is None:
                 tag = f"{self.tag}:above"
                 self._build_text(text, tag)
