@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,17 +12,17 @@ from typing import Any
 # is not safe in a process with threads. SIGPIPE gets back what Python changed at its start.
 _ENDS_WITH_ITS_PARENT = """
 import ctypes, os, signal, sys
-parent, number = int(sys.argv[1]), int(sys.argv[2])
-ctypes.CDLL(None).prctl(1, number)
+parent, number = int(sys.argv[1]), getattr(signal, sys.argv[2])
+ctypes.CDLL(None).prctl(1, int(number))
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 if os.getppid() != parent:
-    sys.exit(128 + number)
+    sys.exit(128 + int(number))
 os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
 def start(
-    command: Sequence[str], *, at_death: signal.Signals = signal.SIGTERM, **settings: Any
+    command: Sequence[str], *, at_death: str = "SIGTERM", **settings: Any
 ) -> subprocess.Popen[str]:
     """Start ``command``; ``settings`` as of subprocess.Popen. Its streams are text.
 
@@ -34,7 +33,7 @@ def start(
     words = list(command)
     if sys.platform == "linux":
         wrapper = [sys.executable, "-I", "-S", "-c", _ENDS_WITH_ITS_PARENT]
-        words = [*wrapper, str(os.getpid()), str(int(at_death)), *words]
+        words = [*wrapper, str(os.getpid()), at_death, *words]
     return subprocess.Popen(
         words,
         text=True,

@@ -30,7 +30,7 @@ def _show(
     tb_offset: int | None = None,
 ) -> None:
     lines = ["✘ Stopped."] if isinstance(error, KeyboardInterrupt) else []
-    if isinstance(error, NameError):
+    if type(error) is NameError:  # and none of a function's own, unbound names
         lines = missing_cell(error.name or "", chapter_cells(), _running_cell(shell))
     if lines:
         error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import secrets
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +82,7 @@ def _output(words: list[str], real: list[str], timeout: float, container: str = 
     start = time.monotonic()
     process = children.start(
         [client.cli(), *real],
-        at_death=signal.SIGKILL,  # an earlier signal would be passed on to the container
+        at_death="SIGKILL",  # any other one would be passed on to the container
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -131,7 +130,10 @@ def not_there(image: str) -> WorkshopError:
 def _not_started(image: str, said: str) -> WorkshopError:
     if "No such image" in said and _is_ours(image):
         return not_there(image)
-    return WorkshopError(f"The container could not be started. {said.strip()}")
+    return WorkshopError(
+        f"The container could not be started. {said.strip()}",
+        "Run the same command in a terminal to look closer.",
+    )
 
 
 @dataclass(repr=False)
