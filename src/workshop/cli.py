@@ -221,9 +221,11 @@ def _bench(options: argparse.Namespace) -> None:
 
 def _clean(options: argparse.Namespace) -> None:
     if client.find():
-        removed = session.remove_leftovers()
-        for kind, names in removed.items():
-            print(f"Removed {len(names)} {kind}.")
+        done = session.remove_leftovers()
+        for kind, names in done.removed.items():
+            print("\n  ".join([f"Removed {len(names)} {kind}{':' if names else '.'}", *names]))
+        for name, reason in done.stayed.items():
+            print(f"Stayed: {name}, because the engine says: {reason}")
         if options.all:
             print(f"Removed {len(images.remove())} base images.")
     else:

@@ -1,4 +1,4 @@
-"""A kernel that is interrupted stops what it had going, and its next cell works."""
+"""A kernel that is interrupted or killed stops what it had going, and the next cell works."""
 
 import os
 import queue
@@ -12,13 +12,22 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 from workshop.engine import client, session
+from workshop.lesson.workspace import Workspace
 
 pytestmark = [
     pytest.mark.usefixtures("left_clean"),
     pytest.mark.skipif(os.name == "nt", reason="processes are looked for as on Unix"),
 ]
 
-IDLE_S = 15
+# Naps are much longer than every limit: what ends within one was ended, it did not run out.
+NAP_S, LIMIT_S = 3600, 240
+
+
+START = (
+    "import workshop\n"
+    "from workshop.lesson.workspace import Workspace\n"
+    "ws = Workspace('test-interrupts', ['FROM python:3.13-slim'])\n"
+)
 
 
 class Kernel:
@@ -36,7 +45,7 @@ class Kernel:
     def start(self, source):
         self.cell = self.client.execute(source)
 
-    def messages(self, timeout):
+    def messages(self, timeout=LIMIT_S):
         """What the running cell tells within ``timeout`` seconds, up to its end."""
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
@@ -56,13 +65,13 @@ class Kernel:
         """Run a cell to its end; returns what it printed."""
         self.start(source)
         printed = ""
-        for kind, content in self.messages(60):
+        for kind, content in self.messages():
             assert kind != "error", content["traceback"]
             printed += content["text"] if kind == "stream" else ""
         return printed
 
     def interrupt(self, alone=False):
-        """Interrupt the running cell; returns the names of its errors once it is idle.
+        """Interrupt the running cell; returns name and traceback of its error once it is idle.
 
         The signal goes to the kernel and its child processes, or to the kernel alone.
         """
@@ -70,7 +79,20 @@ class Kernel:
             os.kill(self.manager.provisioner.pid, signal.SIGINT)
         else:
             self.manager.interrupt_kernel()
-        return [c["ename"] for kind, c in self.messages(IDLE_S) if kind == "error"]
+        (error,) = [c for kind, c in self.messages() if kind == "error"]
+        return error["ename"], error["traceback"]
+
+    def wait_for_output(self, text):
+        """Wait until the running cell shows ``text``."""
+        for kind, content in self.messages():
+            assert kind != "error", content["traceback"]
+            if text in str(content.get("data", "")) + str(content.get("text", "")):
+                return
+        raise AssertionError(f"the cell ended without {text!r}")
+
+    def kill(self):
+        """End the kernel as the kernel of the machine does when memory runs out."""
+        os.kill(self.manager.provisioner.pid, signal.SIGKILL)
 
     def close(self):
         self.client.stop_channels()
@@ -80,17 +102,13 @@ class Kernel:
 @pytest.fixture(scope="module")
 def kernel(left_clean):
     made = Kernel()
-    made.run(
-        "from workshop.workspace import Workspace\n"
-        "ws = Workspace('test-interrupts', ['FROM python:3.13-slim'])\n"
-        "build = ws.build()"
-    )
+    made.run(START + "build = ws.build()")
     yield made
     made.close()
 
 
-def wait_for(condition, seconds=30):
-    deadline = time.monotonic() + seconds
+def wait_for(condition):
+    deadline = time.monotonic() + LIMIT_S
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.1)
@@ -111,57 +129,154 @@ def someone_runs():
     return any(container.status == "running" for container in my_containers())
 
 
-@pytest.mark.parametrize("alone", [False, True])
-def test_a_build(kernel, alone):
-    tag = f"{session.prefix()}/test-interrupts"
-    nap = f"sleep 120.{secrets.randbelow(10**8):08}"
-    before = kernel.run("print(ws.put('start', 'ENV START=1').build.tag); print(ws.text)")
+def a_nap():
+    """A command that no other process has."""
+    return f"sleep {NAP_S}.{secrets.randbelow(10**8):08}"
+
+
+def no_image_without_a_name():
+    mine = {"label": f"{session.LABEL}={session.ident()}"}
+    return client.connect().api.images(filters={**mine, "dangling": True}) == []
+
+
+def begin_a_build(kernel, nap):
     kernel.start(f"ws.put('nap', 'RUN echo good night; {nap}')")
-    for kind, content in kernel.messages(30):
-        assert kind != "error", content["traceback"]
-        if kind == "update_display_data" and "good night" in str(content["data"]):
-            break
-    assert commands_with(f"--tag {tag}")
+    kernel.wait_for_output("good night")
+    assert commands_with(f"--tag {TAG}")
     # An engine in a virtual machine has its processes there.
     if sys.platform == "linux":
-        wait_for(lambda: commands_with(nap), 10)
-    assert kernel.interrupt(alone) == ["KeyboardInterrupt"]
-    assert commands_with(f"--tag {tag}") == []
-    wait_for(lambda: commands_with(nap) == [], 10)
+        wait_for(lambda: commands_with(nap))
+
+
+TAG = f"{session.prefix()}/test-interrupts"
+STOPPED = ("KeyboardInterrupt", ["✘ Stopped."])
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_build(kernel, alone):
+    nap = a_nap()
+    before = kernel.run("print(ws.put('start', 'ENV START=1').build.tag); print(ws.text)")
+    begin_a_build(kernel, nap)
+    assert kernel.interrupt(alone) == STOPPED
+    assert commands_with(f"--tag {TAG}") == []
+    wait_for(lambda: commands_with(nap) == [])
     assert my_containers() == []
     assert kernel.run("print(ws.build().tag); print(ws.text)") == before
     assert kernel.run("print(ws.put('next', 'ENV NEXT=1').added)") == (
         "Added no layer.\nSet ENV NEXT=1\n"
     )
+    assert no_image_without_a_name()
 
 
-def test_a_command_in_a_container(kernel):
-    kernel.start("ws.run('sleep', '120', image='python:3.13-slim')")
+def test_an_image_that_lost_its_name_when_the_cell_was_interrupted(kernel):
+    """The builder is done and the cell is not: the replaced image has no name any more."""
+    kernel.run(
+        "from workshop.build import buildx\n"
+        "real = buildx.build_image\n"
+        "def then_interrupted(**settings):\n"
+        "    real(**settings)\n"
+        "    raise KeyboardInterrupt\n"
+        "ws.put('start', 'ENV START=1')\n"
+        "buildx.build_image = then_interrupted"
+    )
+    kernel.start("ws.put('next', 'ENV NEXT=2')")
+    assert [c["ename"] for kind, c in kernel.messages() if kind == "error"] == ["KeyboardInterrupt"]
+    assert no_image_without_a_name()
+    kernel.run("buildx.build_image = real; ws.build()")
+    assert no_image_without_a_name()
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_command_in_a_container(kernel, alone):
+    kernel.start(f"ws.run('sleep', '{NAP_S}', image='python:3.13-slim')")
     wait_for(someone_runs)
-    assert kernel.interrupt() == ["KeyboardInterrupt"]
-    wait_for(lambda: my_containers() == [], 5)
+    assert kernel.interrupt(alone) == STOPPED
+    assert my_containers() == []
     assert kernel.run("print(ws.run('echo', 'still here').stdout)") == "still here\n\n"
 
 
 @pytest.mark.parametrize("waiting", ["port=8000", "ready='never said'"])
 def test_a_container_that_is_not_ready_yet(kernel, waiting):
-    kernel.start(f"ws.start('sleep', '120', image='python:3.13-slim', {waiting})")
-    wait_for(someone_runs)
-    time.sleep(1)  # `docker run` has returned: the wait for readiness is on
-    assert kernel.interrupt() == ["KeyboardInterrupt"]
+    kernel.run(
+        "from workshop.run import containers\n"
+        "poll = containers.poll\n"
+        "def told(*args, **more):\n"
+        "    print('it waits', flush=True)\n"
+        "    poll(*args, **more)\n"
+        "containers.poll = told"
+    )
+    kernel.start(f"ws.start('sleep', '{NAP_S}', image='python:3.13-slim', {waiting})")
+    kernel.wait_for_output("it waits")
+    assert kernel.interrupt() == STOPPED
     assert my_containers() == []
     assert kernel.run("print(ws.run('echo', 'still here').stdout)") == "still here\n\n"
+
+
+def test_a_cell_before_its_turn_names_the_cell_to_run(kernel):
+    kernel.run(
+        "from workshop.lesson import explain\n"
+        "explain.chapter_cells = lambda: ['first = 1', 'second = 2', 'print(first, second)']"
+    )
+    kernel.start("print(second)")
+    (error,) = [c for kind, c in kernel.messages() if kind == "error"]
+    assert error["ename"] == "NameError"
+    what, fix = error["traceback"]
+    assert "'second' is not there yet" in what
+    assert "`second = 2`" in fix
+    kernel.start("print(third)")
+    (error,) = [c for kind, c in kernel.messages() if kind == "error"]
+    assert "print(third)" in "".join(error["traceback"])
 
 
 def test_a_kernel_that_is_shut_down_takes_its_containers_along(left_clean):
     other = Kernel()
     try:
         other.run(
-            "from workshop import containers\n"
-            "kept = containers.start('python:3.13-slim', ['sleep', '120'])"
+            "from workshop.run import containers\n"
+            f"kept = containers.start('python:3.13-slim', ['sleep', '{NAP_S}'])"
         )
         assert someone_runs()
         other.manager.shutdown_kernel(now=False)
-        wait_for(lambda: my_containers() == [], IDLE_S)
+        wait_for(lambda: my_containers() == [])
     finally:
         other.close()
+
+
+# A kernel that is killed
+
+KILLED = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child at once")
+
+
+@pytest.fixture
+def doomed(left_clean):
+    """A kernel in a chapter with an image, to be killed."""
+    made = Kernel()
+    made.run(START + "ws.put('start', 'ENV START=1')")
+    yield made
+    made.close()
+
+
+@KILLED
+def test_a_build_dies_with_its_kernel_and_its_tag_stays(doomed):
+    nap = a_nap()
+    before = client.connect().images.get(TAG).id
+    begin_a_build(doomed, nap)
+    doomed.kill()
+    wait_for(lambda: commands_with(f"--tag {TAG}") == [])
+    wait_for(lambda: commands_with(nap) == [])
+    assert client.connect().images.get(TAG).id == before
+
+
+@KILLED
+@pytest.mark.parametrize("call", ["run", "start"])
+def test_the_container_of_a_killed_kernel_goes_when_its_chapter_starts_again(doomed, call):
+    wait = ", ready='never said'" if call == "start" else ""
+    doomed.start(f"ws.{call}('sleep', '{NAP_S}', image='python:3.13-slim'{wait})")
+    wait_for(someone_runs)
+    (left,) = my_containers()
+    assert left.name.startswith(f"{session.prefix()}-test-interrupts-")
+    doomed.kill()
+    wait_for(lambda: commands_with(f"--name {left.name}") == [])
+    Workspace("test-interrupts")
+    assert my_containers() == []
+    assert no_image_without_a_name()

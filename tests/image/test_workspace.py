@@ -8,6 +8,8 @@ from workshop.build import grammar
 from workshop.build.buildx import BuildFailed
 from workshop.engine import client, session
 from workshop.errors import WorkshopError
+from workshop.lesson import workspace
+from workshop.lesson.results import Added
 from workshop.lesson.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("left_clean")
@@ -29,14 +31,6 @@ def text_of(*steps):
 # The order of steps
 
 
-def test_a_step_that_is_put_twice_is_replaced(ws):
-    first = ws.put("b", "ENV B=1")
-    assert ws.text == text_of(A_FILE, "ENV B=1")
-    again = ws.put("b", "ENV B=2\n")
-    assert ws.text == text_of(A_FILE, "ENV B=2")
-    assert (first.added.settings, again.added.settings) == (["ENV B=1"], ["ENV B=2"])
-
-
 def test_a_step_in_the_middle_run_again_gives_the_same_and_the_next_one_still_works(ws):
     in_order = [ws.put("b", "RUN echo b > /b"), ws.put("c", "RUN echo c > /c")]
     whole = ws.text
@@ -47,26 +41,6 @@ def test_a_step_in_the_middle_run_again_gives_the_same_and_the_next_one_still_wo
     assert ws.put("c", "RUN echo c > /c").added == in_order[1].added
     assert ws.text == whole
     assert ws.sh("cat /b /c").stdout == "b\nc\n"
-
-
-def test_a_planned_step_out_of_order_names_the_cell_to_run_first(ws):
-    with pytest.raises(WorkshopError) as caught:
-        ws.put("c", "ENV C=1")
-    assert "'c' comes after 'b'" in caught.value.what
-    assert caught.value.fix == "Run the cell `%%dockerfile b` first."
-    assert ws.text == text_of(A_FILE)
-    ws.put("b", "ENV B=1")
-    assert ws.put("c", "ENV C=1").added.settings == ["ENV C=1"]
-
-
-def test_a_step_that_no_plan_knows_goes_after_the_newest(ws):
-    ws.put("tried", "ENV TRIED=1")
-    ws.put("b", "ENV B=1")
-    assert ws.text == text_of(A_FILE, "ENV TRIED=1", "ENV B=1")
-    ws.put("tried", "ENV TRIED=2")
-    assert ws.text == text_of(A_FILE, "ENV TRIED=2")
-    ws.put("b", "ENV B=1")
-    assert ws.text == text_of(A_FILE, "ENV TRIED=2", "ENV B=1")
 
 
 # Replacing steps
@@ -81,16 +55,8 @@ def test_steps_are_replaced_from_the_first_to_the_last_that_is_named(ws):
     assert (change.bytes_before, change.bytes) == (before, before - 4100) == (before, ws.size())
     assert ws.run("wc", "-c", "/a").stdout == "900 /a\n"
     assert ws.run("wc", "-c", "/a", image=ws.before).stdout == "5000 /a\n"
-    ws.put("b", "ENV D=1")
+    ws.put("c", "ENV D=1")
     assert ws.text == text_of("RUN head -c 900 /dev/zero > /a", "ENV C=1", "ENV D=1")
-
-
-def test_a_change_made_once_more_undoes_the_later_ones(ws):
-    ws.replace("one", "ENV ONE=1", "/a")
-    ws.replace("two", "ENV TWO=1", "ONE")
-    ws.replace("one", "ENV ONE=2", "/a")
-    assert ws.text == text_of("ENV ONE=2")
-    assert ws.replace("two", "ENV TWO=1", "ONE").build.ran == []
 
 
 def test_a_change_that_fails_leaves_everything_as_it_was(ws):
@@ -98,30 +64,15 @@ def test_a_change_that_fails_leaves_everything_as_it_was(ws):
     with pytest.raises(BuildFailed):
         ws.replace("one", "RUN false", "/a")
     assert ws.text == text_of("ENV ONE=1")
+    assert "ONE=1" in ws.config()["Env"]
     assert ws.replace("two", "ENV TWO=1", "ONE").diff.lines[-2:] == ["-ENV ONE=1", "+ENV TWO=1"]
-
-
-@pytest.mark.parametrize(
-    ("parts", "said"),
-    [
-        (["no such text"], "No steps"),
-        (["o"], "2 steps"),
-        (["/a", "FROM"], "comes before"),
-    ],
-)
-def test_what_is_replaced_must_be_one_step(ws, parts, said):
-    before = ws.text
-    with pytest.raises(WorkshopError, match=said) as caught:
-        ws.replace("x", "ENV X=1", *parts)
-    assert caught.value.fix
-    assert ws.text == before
 
 
 def test_images_from_before_a_change_do_not_pile_up(ws):
     for number in range(3):
         ws.replace(f"n{number}", f"RUN echo {secrets.token_hex(4)} > /a", "/a")
     mine = {"label": f"{session.LABEL}={session.ident()}"}
-    assert client.connect().images.list(filters={**mine, "dangling": True}) == []
+    assert client.connect().api.images(filters={**mine, "dangling": True}) == []
 
 
 def test_a_new_workspace_forgets_the_old_one(ws):
@@ -165,22 +116,6 @@ def test_a_step_that_fails_when_it_is_edited_keeps_its_good_form(ws):
     assert ws.text == text_of(A_FILE, "ENV B=1")
     ws.put("c", "ENV C=1")
     assert ws.text == text_of(A_FILE, "ENV B=1", "ENV C=1")
-
-
-@pytest.mark.parametrize(
-    ("step", "said"),
-    [
-        ("", "holds no instruction"),
-        ("\n  \n", "holds no instruction"),
-        ("# only a comment", "holds no instruction"),
-        ("ENV B=1\n\nENV C=1", "holds a blank line"),
-    ],
-)
-def test_a_step_is_one_paragraph_with_an_instruction(ws, step, said):
-    with pytest.raises(WorkshopError, match=said) as caught:
-        ws.put("b", step)
-    assert caught.value.fix
-    assert ws.text == text_of(A_FILE)
 
 
 def test_a_full_disk_is_said_in_those_words(ws):
@@ -255,13 +190,128 @@ def test_the_same_line_twice_adds_twice(ws):
 
 def test_a_stage_starts_from_an_image_or_from_an_earlier_stage():
     ws = Workspace("test-steps")
-    base = client.connect().images.get("python:3.13-slim").attrs["Size"]
+    base = ws.size("python:3.13-slim")
     one = ws.put("one", "FROM python:3.13-slim AS one").added
     assert (one.base, one.layers, one.bytes) == ("python:3.13-slim", 0, base)
     ws.put("a", A_FILE)
     assert ws.put("two", "FROM one AS two").added.base == "one"
     added = ws.put("b", "COPY --from=one /a /b").added
     assert (added.layers, added.files, added.bytes) == (1, 1, 5000)
+
+
+def test_a_step_of_heredocs_is_one_step(ws):
+    result = ws.put("b", "RUN <<EOF\necho one > /b\n\necho two >> /b\nEOF")
+    assert (result.added.layers, result.added.files, result.added.bytes) == (1, 1, 8)
+    assert str(result.build.steps[-1]) == "[3/3] RUN <<EOF (echo one > /b...)"
+    assert ws.run("cat", "/b").stdout == "one\ntwo\n"
+
+
+def test_an_argument_for_from_has_a_cell_of_its_own():
+    ws = Workspace("test-steps", plan=["argument", "base", "setting"])
+    nothing = ws.put("argument", "ARG IMAGE=python:3.13-slim")
+    assert (nothing.build, nothing.added.layers) == (None, 0)
+    base = ws.put("base", "FROM ${IMAGE} AS one")
+    assert (base.added.base, base.added.bytes) == ("python:3.13-slim", ws.size("python:3.13-slim"))
+    assert [str(step) for step in base.build.steps] == ["FROM python:3.13-slim"]
+    assert ws.put("setting", "ENV A=1").added.settings == ["ENV A=1"]
+    ws.put("argument", "ARG IMAGE=python:3.13-slim")
+    with pytest.raises(WorkshopError, match="not there yet"):
+        ws.run("true")
+
+
+def test_a_stage_from_nothing():
+    ws = Workspace("test-steps")
+    assert ws.put("base", "FROM scratch").added == Added(0, 0, 0, [], base="scratch")
+    added = ws.put("file", "COPY manage.py /").added
+    assert (added.layers, added.files) == (1, 1)
+    assert added.bytes == len(ws.read("manage.py").encode())
+    assert ws.look().base == ""
+    both = Workspace("test-steps").put("base", "FROM scratch\nENV A=1\nCOPY manage.py /").added
+    assert (both.layers, both.files, both.settings) == (1, 1, ["ENV A=1"])
+
+
+def test_a_stage_that_is_named_like_its_base(ws):
+    tag = f"{ws.tag}:node"
+    client.connect().api.tag("python:3.13-slim", ws.tag, "node")
+    ws.write("Dockerfile", f"FROM {tag} AS {tag.replace('/', '-').replace(':', '-')}\nENV A=1\n")
+    ws.build()
+    assert ws.look().base == tag
+    ws.write("Dockerfile", "FROM python:3.13-slim AS python:3.13-slim\n")
+    assert ws.look(tag).base == "python:3.13-slim"
+
+
+def test_a_base_that_only_the_builder_has(ws, monkeypatch):
+    inspected = workspace._inspected
+    monkeypatch.setattr(
+        workspace,
+        "_inspected",
+        lambda name: None if name == "python:3.13-slim" else inspected(name),
+    )
+    ws = Workspace("test-steps")
+    assert ws.put("one", f"{BASE} AS one").added.bytes == ws.size("python:3.13-slim")
+    added = ws.put("two", f"{BASE} AS two\nENV A=1\n{A_FILE}").added
+    assert (added.layers, added.bytes, added.settings) == (1, 5000, ["ENV A=1"])
+    assert ws.look().base == ""
+
+
+def test_a_cell_is_one_file_one_build_and_one_look(ws, monkeypatch):
+    done = []
+
+    def counted(owner, name):
+        real = getattr(owner, name)
+        monkeypatch.setattr(
+            owner, name, lambda *args, **more: (done.append(name), real(*args, **more))[1]
+        )
+
+    ws.put("b", "ENV B=1")
+    counted(ws, "_write")
+    counted(workspace.buildx, "build_image")
+    counted(workspace, "contents_of")
+    ws.put("c", "RUN echo c > /c")
+    assert done == ["_write", "build_image", "contents_of"]
+
+
+def test_what_a_step_added_does_not_depend_on_files_that_were_edited_since(ws):
+    ws.put("b", "COPY manage.py /app/")
+    ws.edit("manage.py", "#!/usr/bin/env python", "#!/usr/bin/env python3")
+    added = ws.put("c", "RUN echo c > /c").added
+    assert (added.layers, added.files, added.bytes) == (1, 1, 2)
+
+
+def test_the_image_before_a_change_has_the_files_as_they_are(ws):
+    ws.put("b", "COPY manage.py /app/")
+    with ws.edited("manage.py"):
+        ws.build()
+    ws.replace("x", "COPY manage.py /app/\n\nENV X=1", "COPY")
+    assert ws.run("cat", "/app/manage.py", image=ws.before).stdout == ws.read("manage.py")
+    assert ws.size() == ws.size(ws.before)
+
+
+def test_the_history_has_the_bytes_of_the_layers(ws):
+    ws.put("b", "RUN head -c 300 /dev/zero > /b\nENV B=1\nWORKDIR /new")
+    rows = ws.history(first=4).rows
+    assert [row[1] for row in rows] == ["0 B", "0 B", "300 B", "5.0 kB"]
+    assert rows[1][0].startswith("ENV B=1")
+    assert len(ws.history().rows) > 4
+
+
+# Starting anew
+
+
+def test_a_chapter_that_starts_again_has_no_image(ws):
+    ws.build()
+    ws.build(name="other")
+    assert repr(ws).endswith("Dockerfile: 2 steps.")
+    ws.put("b", "ENV B=1")
+    assert repr(ws).endswith("Dockerfile: 3 steps.")
+    again = Workspace("test-steps")
+    assert repr(again).endswith("Dockerfile: empty.")
+    for question in (again.run, again.start, again.size, again.history, again.look, again.config):
+        with pytest.raises(WorkshopError, match="is not there yet") as caught:
+            question()
+        assert "first cell" in caught.value.fix
+    with pytest.raises(WorkshopError, match="is not there yet"):
+        again.sh("true", image=f"{again.tag}:other")
 
 
 # Building
@@ -294,9 +344,28 @@ def test_superseded_images_do_not_pile_up(ws):
     for number in range(3):
         ws.put("b", f"ENV B={number} C={secrets.token_hex(4)}")
     mine = {"label": f"{session.LABEL}={session.ident()}"}
-    images = client.connect().images.list(filters=mine)
-    assert [image.tags for image in images if f"{ws.tag}:latest" in image.tags]
-    assert client.connect().images.list(filters={**mine, "dangling": True}) == []
+    images = client.connect().api.images(filters=mine)
+    assert f"{ws.tag}:latest" in [tag for image in images for tag in image["RepoTags"]]
+    assert client.connect().api.images(filters={**mine, "dangling": True}) == []
+
+
+def test_an_edit_must_find_its_text_once(ws):
+    ws.write("x.txt", "one two two\n")
+    with pytest.raises(WorkshopError, match="2 times, not once"):
+        ws.edit("x.txt", "two", "three")
+    assert ws.edit("x.txt", "one", "1").text() == "x.txt, edited\n-one two two\n+1 two two"
+    assert ws.read("x.txt") == "1 two two\n"
+
+
+def test_an_edit_that_was_made_already_says_how_to_go_on(ws):
+    ws.edit("entrypoint.sh", "exec gunicorn", "gunicorn")
+    with pytest.raises(WorkshopError, match="0 times, not once") as caught:
+        ws.edit("entrypoint.sh", "exec gunicorn", "gunicorn")
+    assert "edited already" in caught.value.fix
+    assert "first cell" in caught.value.fix
+    with pytest.raises(WorkshopError, match="0 times, not once") as caught:
+        ws.edit("entrypoint.sh", "no such text", "nor this")
+    assert "ws.read" in caught.value.fix
 
 
 def test_the_dockerfile_so_far_marks_the_newest_step(ws):
@@ -310,11 +379,3 @@ def test_the_dockerfile_so_far_marks_the_newest_step(ws):
         "+   5  # why",
         "+   6  ENV B=1",
     ]
-
-
-def test_an_edit_must_find_its_text_once(ws):
-    ws.write("x.txt", "one two two\n")
-    with pytest.raises(WorkshopError, match="2 times, not once"):
-        ws.edit("x.txt", "two", "three")
-    assert ws.edit("x.txt", "one", "1").text() == "x.txt, edited\n-one two two\n+1 two two"
-    assert ws.read("x.txt") == "1 two two\n"

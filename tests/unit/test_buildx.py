@@ -1,147 +1,29 @@
-"""What is read out of the builder's progress, and how a failed build is put into words."""
+"""A build through a docker command line, and how a failed one is put into words."""
 
-import base64
-import json
+import os
 
 import pytest
+from builder_output import lines_of, log, one_line, pretty, vertex
 
-from workshop.build import buildx
+from workshop.build import buildx, progress
 from workshop.errors import WorkshopError
 
-EVENTS = [
-    {"vertexes": [{"digest": "sha256:a", "name": "[1/2] FROM docker.io/library/x"}]},
-    {"logs": [{"vertex": "sha256:a", "data": "e30=", "nested": {"deep": [{}]}}]},
-    {"statuses": []},
-]
-MINUTE = "2026-01-01T10:00:{:02d}.500000000Z"
+DOCKERFILE = "FROM a AS builder\nRUN 2\nRUN make all\n"
 
 
-def one_line(event):
-    return [json.dumps(event) + "\n"]
+def failure_of(*parts, form=one_line, dockerfile=DOCKERFILE):
+    return buildx._failure(*progress.follow(lines_of(*parts, form=form)), dockerfile, {})
 
 
-def pretty(event):
-    return json.dumps(event, indent=2).splitlines(keepends=True)
-
-
-def vertex(name, digest="", begun=None, ended=None, **more):
-    told = {"digest": digest or name, "name": name, **more}
-    if begun is not None:
-        told["started"] = MINUTE.format(begun)
-    if ended is not None:
-        told["completed"] = MINUTE.format(ended)
-    return {"vertexes": [told]}
-
-
-def log(digest, text):
-    return {"logs": [{"vertex": digest, "data": base64.b64encode(text.encode()).decode()}]}
-
-
-def lines_of(*parts, form=one_line):
-    """A builder's output: events in JSON, and strings as they are."""
-    return [
-        line for part in parts for line in (form(part) if isinstance(part, dict) else [f"{part}\n"])
-    ]
-
-
-def steps_of(*events):
-    vertices, _ = buildx._follow(lines_of(*events), lambda line: None)
-    return buildx._steps(vertices)
-
-
-def failure_of(*parts, form=one_line):
-    return buildx._failure(*buildx._follow(lines_of(*parts, form=form), lambda line: None))
-
-
-# The stream of events
-
-
-@pytest.mark.parametrize("form", [one_line, pretty])
-def test_events_are_read_in_both_forms(form):
-    stray = []
-    assert list(buildx.events(lines_of(*EVENTS, form=form), stray)) == EVENTS
-    assert stray == []
-
-
-@pytest.mark.parametrize("form", [one_line, pretty])
-def test_text_between_events_is_kept_apart(form):
-    lines = lines_of("------", EVENTS[0], "Dockerfile:3", "ERROR: no", EVENTS[1], form=form)
-    stray = []
-    assert list(buildx.events(lines, stray)) == EVENTS[:2]
-    assert stray == ["------", "Dockerfile:3", "ERROR: no"]
-
-
-@pytest.mark.parametrize("form", [one_line, pretty])
-def test_text_that_begins_like_an_object_costs_no_event(form):
-    lines = lines_of("{ this is no JSON", EVENTS[0], "{nor this", "ERROR: no", form=form)
-    stray = []
-    assert list(buildx.events(lines, stray)) == EVENTS[:1]
-    assert stray == ["{ this is no JSON", "{nor this", "ERROR: no"]
-
-
-# Steps
-
-
-def test_an_instruction_that_ran():
-    (step,) = steps_of(
-        vertex("[builder 2/3] RUN  a"),
-        vertex("[builder 2/3] RUN  a", begun=1),
-        vertex("[builder 2/3] RUN  a", begun=1, ended=3),
-    )
-    assert step == buildx.Step("builder", 2, 3, "RUN a", False, 2.0)
-    assert step.state == "ran"
-    assert str(step) == "[builder 2/3] RUN a"
-
-
-def test_cached_stays_cached_when_a_later_event_does_not_repeat_it():
-    (step,) = steps_of(
-        vertex("[2/3] RUN a", begun=1, ended=1, cached=True), vertex("[2/3] RUN a", begun=1)
-    )
-    assert (step.cached, step.state, step.stage) == (True, "cached", "")
-
-
-def test_the_time_of_a_step_is_the_sum_of_its_intervals():
-    (step,) = steps_of(
-        vertex("[2/3] RUN a", begun=1, ended=3),
-        vertex("[2/3] RUN a", begun=10),
-        vertex("[2/3] RUN a", begun=10, ended=14),
-        vertex("[2/3] RUN a", begun=10),
-    )
-    assert step.seconds == 6.0
-
-
-def test_vertices_are_told_apart_by_digest():
-    steps = steps_of(
-        vertex("[2/3] RUN a", digest="sha256:1", begun=1, ended=2),
-        vertex("[3/3] RUN a", digest="sha256:2", begun=2, ended=3, cached=True),
-    )
-    assert [(step.number, step.cached) for step in steps] == [(2, False), (3, True)]
-
-
-def test_from_neither_ran_nor_was_cached():
-    (step,) = steps_of(vertex("[1/3] FROM docker.io/library/python:3.13-slim", cached=True))
-    assert (step.instruction, step.cached, step.state) == ("FROM python:3.13-slim", None, "base")
-
-
-def test_steps_are_sorted_and_the_builders_own_business_is_left_out():
-    steps = steps_of(
-        vertex("[final 2/2] COPY b b"),
-        vertex("[internal] load build definition from Dockerfile"),
-        vertex("[builder 10/10] RUN j"),
-        vertex("[builder 9/10] RUN i"),
-        vertex("exporting to image"),
-    )
-    assert [str(step) for step in steps] == [
-        "[builder 9/10] RUN i",
-        "[builder 10/10] RUN j",
-        "[final 2/2] COPY b b",
-    ]
+# A build
 
 
 def test_ran_cached_and_step_of_a_build():
-    steps = steps_of(
-        vertex("[1/3] FROM a"), vertex("[2/3] RUN b", cached=True), vertex("[3/3] RUN bc")
-    )
+    steps = [
+        progress.Step("", 1, 3, "FROM a", None, 0.0),
+        progress.Step("", 2, 3, "RUN b", True, 0.0),
+        progress.Step("", 3, 3, "RUN bc", False, 1.0),
+    ]
     built = buildx.Build(["docker", "build", "."], "tag", steps, 1.0)
     assert (built.ran, built.cached) == (["RUN bc"], ["RUN b"])
     assert built.step("bc").number == 3
@@ -152,20 +34,96 @@ def test_ran_cached_and_step_of_a_build():
     assert built.text().splitlines()[0] == "$ docker build ."
 
 
-def test_progress_names_the_step_and_the_newest_line():
-    said = []
-    buildx._follow(
-        lines_of(vertex("[2/2] RUN make", begun=1), log("[2/2] RUN make", "Collecting django\n")),
-        said.append,
+@pytest.fixture
+def engine(tmp_path, monkeypatch):
+    """A docker command line that answers what it is told to, one answer a build."""
+    answers, commands = tmp_path / "answers", tmp_path / "commands"
+    program = tmp_path / "docker"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'echo "$@" >> {commands}\n'
+        f"n=$(wc -l < {commands})\n"
+        f"[ -e {answers}/$n ] || exit 0\n"
+        f"cat {answers}/$n >&2\nexit 1\n"
     )
-    assert said == ["[2/2] RUN make", "[2/2] RUN make  Collecting django"]
+    program.chmod(0o755)
+    answers.mkdir()
+    (tmp_path / "context").mkdir()
+    monkeypatch.setattr(buildx.client, "cli", lambda: str(program))
+    monkeypatch.setattr(buildx.client, "environment", lambda: dict(os.environ))
+    return tmp_path
+
+
+def build(engine, dockerfile="FROM a\n", **settings):
+    (engine / "context" / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+    return buildx.build_image(tag="t", shown_as="context", cwd=engine, **settings)
+
+
+def builds(engine):
+    done = engine / "commands"
+    return done.read_text().splitlines() if done.exists() else []
+
+
+DISTURBED = (
+    'ERROR: failed to solve: failed to prepare extraction snapshot "extract-1 sha256:2": '
+    "parent snapshot sha256:1 does not exist: not found\n"
+)
+NO_SHELL = pytest.mark.skipif(os.name == "nt", reason="the stand-in for docker is a shell script")
+
+
+@NO_SHELL
+def test_a_build_that_another_one_disturbed_is_done_again(engine):
+    for number in (1, 2):
+        (engine / "answers" / str(number)).write_text(DISTURBED)
+    assert build(engine).tag == "t"
+    assert len(builds(engine)) == 3
+
+
+@NO_SHELL
+def test_it_is_not_done_again_for_ever_and_the_instruction_is_not_blamed(engine):
+    for number in range(1, 20):
+        (engine / "answers" / str(number)).write_text(DISTURBED)
+    with pytest.raises(buildx.BuildFailed) as caught:
+        build(engine)
+    assert len(builds(engine)) == buildx.TRIES
+    assert caught.value.fix.startswith("Another build was at work at the same time.")
+
+
+@NO_SHELL
+def test_another_failure_is_not_tried_again(engine):
+    (engine / "answers" / "1").write_text("ERROR: failed to solve: no\n")
+    with pytest.raises(buildx.BuildFailed):
+        build(engine)
+    assert len(builds(engine)) == 1
+
+
+@NO_SHELL
+@pytest.mark.parametrize(
+    "dockerfile", ["", "ARG A=1\n", "RUN echo", "COPY <<EOF /x\nFROM a\nEOF\n"]
+)
+def test_a_dockerfile_without_a_stage_never_reaches_the_engine(engine, dockerfile):
+    with pytest.raises(WorkshopError, match="has no FROM"):
+        build(engine, dockerfile)
+    assert builds(engine) == []
+
+
+@NO_SHELL
+def test_a_dockerfile_that_is_no_text(engine):
+    (engine / "context" / "Other").write_bytes(b"FROM a\xff")
+    with pytest.raises(WorkshopError, match="not a text in UTF-8"):
+        build(engine, file="Other")
+
+
+def test_build_arguments_of_the_options():
+    options = ["--build-arg", "A=b=c", "--no-cache", "--build-arg=D=e", "--build-arg", "HTTP_PROXY"]
+    assert buildx._build_arguments(options) == {"A": "b=c", "D": "e"}
 
 
 # Failures
 
 
 def test_a_failing_run_is_told_with_its_step_last_lines_and_status():
-    name = "[builder 3/9] RUN make all"
+    name = "[builder 3/3] RUN make all"
     error = failure_of(
         vertex(name, begun=1),
         log(name, "".join(f"line {n}\n" for n in range(40))),
@@ -173,13 +131,13 @@ def test_a_failing_run_is_told_with_its_step_last_lines_and_status():
         log(name, "Error 1\r\n\n"),
         vertex(name, begun=1, ended=2, error="process did not complete successfully: exit code: 2"),
         "------",
-        " > [builder 3/9] RUN make all:",
+        " > [builder 3/3] RUN make all:",
         "0.1 make: *** [all] Error 1",
         "------",
         "ERROR: failed to solve: process did not complete successfully: exit code: 2",
     )
     assert (error.step, error.status) == (name, 2)
-    assert len(error.log) == buildx.LOG_LINES
+    assert len(error.log) == progress.LOG_LINES
     assert error.log[-2:] == ["line 39", "make: *** [all] Error 1"]
     text = str(error)
     assert text.startswith(f"The build failed.\n  step: {name}\n")

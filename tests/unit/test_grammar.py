@@ -118,3 +118,86 @@ def test_a_build_argument_in_from_has_its_default():
 def test_an_argument_inside_a_stage_is_none_of_froms():
     text = "FROM a AS one\nARG BASE=b\nFROM ${BASE} AS two\n"
     assert [s.base for s in grammar.stages(text)] == ["a", "${BASE}"]
+
+
+# Heredocs
+
+HEREDOC = """\
+FROM a
+
+RUN <<EOF
+echo one
+
+# no comment of the Dockerfile's
+echo two
+EOF
+
+COPY <<-"ONE" <<TWO /etc/
+\tfirst
+
+\tONE
+second
+TWO
+CMD ["x"]
+"""
+
+
+def test_a_blank_line_in_a_heredoc_ends_no_step():
+    first, run, copy = grammar.steps(HEREDOC)
+    assert first == "FROM a"
+    assert run.splitlines()[0] == "RUN <<EOF"
+    assert run.splitlines()[-1] == "EOF"
+    assert copy.splitlines()[-1] == 'CMD ["x"]'
+    assert grammar.join([first, run, copy]) == HEREDOC
+
+
+def test_the_body_of_a_heredoc_holds_no_instructions():
+    found = grammar.instructions(HEREDOC)
+    assert [text.split("\n")[0] for text in found] == [
+        "FROM a",
+        "RUN <<EOF",
+        'COPY <<-"ONE" <<TWO /etc/',
+        'CMD ["x"]',
+    ]
+    assert "echo two" in found[1]
+
+
+def test_from_in_a_heredoc_opens_no_stage():
+    text = "FROM a\nCOPY <<EOF /Dockerfile\nFROM b AS c\nEOF\n"
+    assert grammar.stages(text) == [grammar.Stage("", "a")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['RUN echo "a <<EOF b"', "RUN echo $((1 << 2))", "RUN cat <<< word", "ENV A=<<EOF", "RUN a<<"],
+)
+def test_what_only_looks_like_a_heredoc(line):
+    assert grammar.instructions(f"{line}\nENV B=1") == [line, "ENV B=1"]
+
+
+# What a stage starts from
+
+
+@pytest.mark.parametrize(
+    ("text", "base"),
+    [
+        ("FROM a AS one\nFROM one AS two\nFROM two", "a"),
+        ("FROM node AS node\nRUN x", "node"),
+        ("FROM a AS node\nFROM node AS node\nFROM node", "a"),
+        ("FROM a AS One\nFROM one", "a"),
+        ("FROM scratch\nCOPY . /", ""),
+        ("FROM scratch AS empty\nFROM empty", ""),
+        ("ARG X=a\n\nFROM ${X}", "a"),
+        ("ARG X=a Y=${X}:1\nFROM $Y", "a:1"),
+        ('ARG X="a"\nFROM ${X:-b}', "a"),
+        ("ARG X\nFROM ${X:-b}", "b"),
+        ("", ""),
+    ],
+)
+def test_the_image_that_the_last_stage_starts_from(text, base):
+    assert grammar.base_image(text) == base
+
+
+def test_a_build_argument_that_is_given_counts_more_than_its_default():
+    text = "ARG X=a\nARG Y\nFROM $X AS x\nFROM $Y"
+    assert [s.base for s in grammar.stages(text, {"X": "c", "Y": "d"})] == ["c", "d"]

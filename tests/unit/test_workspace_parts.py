@@ -2,12 +2,13 @@
 
 import json
 
+import docker
 import pytest
 
 from workshop.engine import session
 from workshop.errors import WorkshopError
-from workshop.lesson import magic, workspace
-from workshop.lesson.workspace import Added, Diff
+from workshop.lesson import explain, magic, results, workspace
+from workshop.lesson.results import Added, Diff, StepResult
 from workshop.show import live
 from workshop.show.display import Listing
 
@@ -72,7 +73,7 @@ def test_changed_settings():
         "WorkingDir": "/app",
         "Labels": {"x": "2"},
     }
-    assert workspace._changed_settings(before, now) == [
+    assert results.changed_settings(before, now) == [
         "ENV A=2",
         "ENV B=3",
         "WORKDIR /app",
@@ -82,8 +83,9 @@ def test_changed_settings():
 
 
 def test_nothing_changed():
-    assert workspace._changed_settings({"Env": None}, {"Env": ["A=1"]}) == ["ENV A=1"]
-    assert workspace._changed_settings({"Env": ["A=1"]}, {"Env": ["A=1"], "Cmd": None}) == []
+    assert results.changed_settings({"Env": None}, {"Env": ["A=1"]}) == ["ENV A=1"]
+    assert results.changed_settings({"Env": ["A=1"]}, {"Env": ["A=1"], "Cmd": None}) == []
+    assert results.changed_settings({}, {"User": "", "ExposedPorts": {}}) == []
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,56 @@ def test_a_difference_has_no_line_numbers():
     assert isinstance(Diff("x", []), Listing)
 
 
+def test_a_step_before_the_first_from_says_that_there_is_nothing_to_build():
+    assert "Nothing to build yet" in StepResult("x", None, Added(0, 0, 0, [])).text()
+
+
+# A cell that runs before its turn
+
+CELLS = [
+    "from workshop import check\nws = checkpoint('x')",
+    "%%dockerfile base\nFROM a",
+    "\nanswers = [x for x in range(3)]\ndef both(measure):\n    inner = 1",
+    "with open('f') as file:\n    (first, *rest), more.part = file\nimport os.path, json as j",
+    "print(answers)",
+    "answers = later = 1",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("ws", "from workshop import check"),
+        ("check", "from workshop import check"),
+        ("answers", "answers = ["),
+        ("both", "answers = ["),
+        *[(name, "with open") for name in ("file", "first", "rest", "os", "j")],
+    ],
+)
+def test_a_name_that_a_cell_above_defines(name, begins):
+    what, fix = explain.missing_cell(name, CELLS, "print(answers)")
+    assert repr(name) in what
+    assert f"it begins with `{begins}" in fix
+
+
+@pytest.mark.parametrize("name", ["x", "inner", "measure", "more", "later", "no_such_name"])
+def test_a_name_that_no_cell_above_defines(name):
+    assert explain.missing_cell(name, CELLS, "print(answers)") == []
+
+
+def test_a_cell_that_defines_a_name_too_late_is_not_named_itself():
+    assert explain.missing_cell("both", CELLS[2:], CELLS[2]) == []
+
+
+def test_an_edited_cell_is_told_of_all_others():
+    assert explain.missing_cell("later", CELLS, "print(later, 1)")
+
+
+def test_before_the_first_cell_there_is_no_chapter(monkeypatch):
+    monkeypatch.setattr(workspace, "_current", None)
+    assert explain.chapter_cells() == []
+
+
 # Whose things these are
 
 
@@ -113,6 +165,61 @@ def test_the_session_is_the_one_of_the_environment(new_ident, monkeypatch):
     assert session.ident() == "0123abcd"
     assert session.prefix() == "workshop-0123abcd"
     assert session.labels() == {"dockerfile-workshop.session": "0123abcd"}
+
+
+@pytest.mark.parametrize("name", ["/", "..", ".", "0123abc", "0123ABCD", "0123abcde", "a/b"])
+def test_a_session_that_would_name_another_folder_is_refused(new_ident, monkeypatch, name):
+    monkeypatch.setenv("WORKSHOP_SESSION", name)
+    with pytest.raises(WorkshopError, match="eight hex digits") as caught:
+        session.ident()
+    assert caught.value.fix
+
+
+def test_a_broken_file_of_the_session_is_written_anew(new_ident, monkeypatch, tmp_path):
+    monkeypatch.delenv("WORKSHOP_SESSION", raising=False)
+    monkeypatch.setattr(session, "WORKSPACES", tmp_path)
+    (tmp_path / "session").write_text("")
+    assert len(bytes.fromhex(session.ident())) == 4
+
+
+def test_images_are_recorded_once(new_ident, monkeypatch, tmp_path):
+    monkeypatch.setattr(session, "WORKSPACES", tmp_path)
+    assert session.recorded() == set()
+    for image_id in ("sha256:1", "sha256:2", "sha256:1"):
+        session.record(image_id)
+    assert session.recorded() == {"sha256:1", "sha256:2"}
+
+
+class Engine:
+    """An engine with one thing of a kind, which refuses to remove some."""
+
+    def __init__(self, refused):
+        self.refused = refused
+        self.removed = []
+        self.api = self
+
+    def _remove(self, name, **_):
+        if name in self.refused:
+            raise self.refused[name]
+        self.removed.append(name)
+
+    remove_container = remove_network = remove_volume = remove_image = _remove
+
+
+@pytest.mark.parametrize("kind", ["containers", "networks", "volumes", "images"])
+def test_what_the_engine_refuses_stays_and_the_rest_goes(new_ident, monkeypatch, kind):
+    things = {
+        name: [f"{name}-1", f"{name}-2", f"{name}-3"]
+        for name in ("containers", "images", "networks", "volumes")
+    }
+    conflict = docker.errors.APIError("409", explanation="in use")
+    engine = Engine({f"{kind}-1": conflict, f"{kind}-2": docker.errors.NotFound("404")})
+    monkeypatch.setattr(session.client, "connect", lambda: engine)
+    monkeypatch.setattr(session, "leftovers", lambda: things)
+    done = session.remove_leftovers()
+    assert done.stayed == {f"{kind}-1": "in use"}
+    assert done.removed == {**things, kind: [f"{kind}-3"]}
+    assert sorted(engine.removed) == sorted(sum(done.removed.values(), []))
 
 
 def test_without_one_a_clone_makes_its_own_and_keeps_it(new_ident, monkeypatch, tmp_path):

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from ..engine import client
 from ..errors import WorkshopError
-from ..layers.image import of_image
+from ..layers.sources import of_image
 from ..paths import state_folder
 from ..show.console import say
 from . import pull, standin
@@ -123,7 +123,7 @@ def _look(name: str, source: Source = "present") -> Base:
     stand_in = standin.is_one(image)
     if source == "stand-in" and not stand_in:  # somebody pulled it meanwhile
         source = "present"
-    return Base(name, source, str(image.id), of_image(name).size, stand_in)
+    return Base(name, source, str(image.id), of_image(name, client=client.connect()).size, stand_in)
 
 
 def _fetch(names: Sequence[str]) -> dict[str, Source]:

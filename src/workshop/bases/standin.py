@@ -94,7 +94,7 @@ def _make(name: str) -> None:
     try:
         _build(name)
     except WorkshopError as error:
-        if "no space left" in error.what.lower():
+        if "no space left on device" in error.what.lower():
             raise pull_problem(name, "", error.what) from None
         raise
     _publish(name)

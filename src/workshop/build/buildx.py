@@ -1,32 +1,26 @@
-"""Build an image with BuildKit and say which steps ran.
-
-The command line reports progress as JSON (``--progress=rawjson``): one object per
-event, printed over several lines before buildx 0.15 and on one line since. Error text
-comes between the objects.
-"""
+"""Build an image with BuildKit, through the docker command line, and say which steps ran."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..engine import causes, client
+from ..engine import causes, children, client
 from ..errors import WorkshopError
 from ..show.display import Command, Composed, Stack, Table, shorten
+from . import grammar, progress
+from .progress import LOG_LINES, Step
 
-_STEP = re.compile(r"^\[(?:(?P<stage>\S+) )?(?P<number>\d+)/(?P<total>\d+)\] (?P<what>.*)$", re.S)
 _EXIT = re.compile(r"exit code: (\d+)")
-LOG_LINES = 15
-LOG_CHARACTERS = 8000
+# Two builds that pack the same layer at once can disturb each other (moby/buildkit#6521).
+_DISTURBED = re.compile(
+    r"failed to prepare extraction snapshot|parent snapshot \S+ does not exist", re.I
+)
+TRIES = 4
 
 
 class BuildFailed(WorkshopError):
@@ -55,38 +49,6 @@ class BuildFailed(WorkshopError):
         else:
             lines.append(f"  {error}")
         super().__init__("\n".join(lines), fix)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One instruction that the builder executed or took from its cache.
-
-    ``seconds`` is the time that it took; ``cached`` is None for FROM, which has
-    nothing to run.
-    """
-
-    stage: str
-    number: int
-    total: int
-    instruction: str
-    cached: bool | None
-    seconds: float
-
-    @property
-    def ran(self) -> bool:
-        """True when the builder executed it in this build."""
-        return self.cached is False
-
-    @property
-    def state(self) -> str:
-        """``cached``, ``ran``, or ``base`` for FROM."""
-        return {None: "base", True: "cached", False: "ran"}[self.cached]
-
-    def __str__(self) -> str:
-        if self.cached is None:
-            return self.instruction
-        place = f"{self.stage} {self.number}/{self.total}".strip()
-        return f"[{place}] {self.instruction}"
 
 
 @dataclass(repr=False)
@@ -132,29 +94,6 @@ class Build(Composed):
         return Stack([Command(self.words), table])
 
 
-@dataclass
-class _Vertex:
-    name: str
-    cached: bool = False
-    error: str = ""
-    spans: dict[str, str] = field(default_factory=dict)
-    output: str = ""
-
-    @property
-    def log(self) -> list[str]:
-        """The last lines of the output that are not blank."""
-        lines = re.split(r"[\r\n]+", self.output)
-        return [line.rstrip() for line in lines if line.strip()][-LOG_LINES:]
-
-    @property
-    def seconds(self) -> float:
-        return sum(
-            (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
-            for start, end in self.spans.items()
-            if end
-        )
-
-
 def build_image(
     *,
     tag: str,
@@ -164,14 +103,24 @@ def build_image(
     file: str = "",
     labels: dict[str, str] | None = None,
     options: Iterable[str] = (),
-    progress: Callable[[str], None] = lambda line: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Build:
     """Build an image and tag it; returns the steps with ran or cached.
 
-    ``shown_as`` is the build context as the printed command names it, relative to ``cwd``.
-    ``options`` go to ``docker build`` as they are. ``progress`` gets a line whenever
-    something moves. Raises BuildFailed; an interrupt cancels the build and passes on.
+    ``shown_as`` is the build context as the printed command names it, relative to ``cwd``,
+    and ``file`` the Dockerfile, relative to the build context. ``options`` go to
+    ``docker build`` as they are. ``tell`` gets a line whenever something moves. Raises
+    BuildFailed; an interrupt cancels the build and passes on. A Dockerfile without FROM is
+    never sent to an engine, because BuildKit's reaction (a panic, seen on Engine 26.1) ends
+    the whole engine.
     """
+    options = list(options)
+    dockerfile = _read(cwd / shown_as / (file or "Dockerfile"))
+    if not grammar.stages(dockerfile):
+        raise WorkshopError(
+            "The Dockerfile has no FROM, so there is nothing to build on.",
+            "Begin it with an image, as `FROM python:3.13-slim`.",
+        )
     words = ["docker", "build", *options, *client.proxy_options("--build-arg")]
     if file:
         words += ["--file", f"{shown_as}/{file}"]
@@ -182,21 +131,57 @@ def build_image(
     for name, value in (labels or {}).items():
         real += ["--label", f"{name}={value}"]
     start = time.monotonic()
-    process = subprocess.Popen(
-        [*real, *words[2:]],
+    arguments = _build_arguments(options)
+    for _ in range(TRIES):
+        vertices, stray, status = _run([*real, *words[2:]], cwd, tell)
+        if not status:
+            found = progress.steps(vertices, dockerfile, arguments)
+            return Build(words, tag, found, time.monotonic() - start)
+        is_disturbed = _DISTURBED.search("\n".join(stray)) is not None
+        if not is_disturbed:
+            break
+        tell("another build was at work at the same time; once more")
+    failure = _failure(vertices, stray, dockerfile, arguments)
+    if is_disturbed:
+        failure.fix = "Another build was at work at the same time. Run the cell again."
+    raise failure
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise WorkshopError(
+            f"{path} is not a text in UTF-8, so it can't be a Dockerfile.",
+            "Save it as UTF-8 in your editor.",
+        ) from None
+
+
+def _build_arguments(options: Sequence[str]) -> dict[str, str]:
+    """The build arguments that the options of a `docker build` give."""
+    given = [b for a, b in zip(options, options[1:], strict=False) if a == "--build-arg"]
+    given += [o.removeprefix("--build-arg=") for o in options if o.startswith("--build-arg=")]
+    split = (argument.partition("=") for argument in given)
+    return {name: value for name, mark, value in split if mark}
+
+
+def _run(
+    command: Sequence[str], cwd: Path, tell: Callable[[str], None]
+) -> tuple[list[progress.Vertex], list[str], int]:
+    """Run a build to its end: what it told, the lines that were no event, the exit status."""
+    process = children.start(
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=client.environment(),
         cwd=cwd,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
     )
     try:
         assert process.stderr is not None
-        vertices, stray = _follow(process.stderr, progress)
-        status = process.wait()
+        with process.stderr as lines:
+            vertices, stray = progress.follow(lines, tell)
+        return vertices, stray, process.wait()
     except BaseException:
         process.terminate()
         try:
@@ -205,95 +190,17 @@ def build_image(
             process.kill()
             process.wait()
         raise
-    if status:
-        raise _failure(vertices, stray)
-    return Build(words, tag, _steps(vertices), time.monotonic() - start)
 
 
-def events(lines: Iterable[str], stray: list[str]) -> Iterator[dict[str, Any]]:
-    """The JSON objects in ``lines``; every line outside an object is added to ``stray``."""
-    pending: list[str] = []
-    for line in lines:
-        if line.startswith("{"):
-            # Inside an object every brace is indented: what is open was no object.
-            stray.extend(part.rstrip() for part in pending)
-            pending = []
-        elif not pending:
-            stray.append(line.rstrip())
-            continue
-        pending.append(line)
-        if line.rstrip() == "}" or len(pending) == 1:
-            try:
-                yield json.loads("".join(pending))
-            except ValueError:
-                if line.rstrip() != "}":
-                    continue
-                stray.extend(part.rstrip() for part in pending)
-            pending = []
-    stray.extend(part.rstrip() for part in pending)
-
-
-def _follow(
-    lines: Iterable[str], progress: Callable[[str], None]
-) -> tuple[list[_Vertex], list[str]]:
-    vertices: dict[str, _Vertex] = {}
-    stray: list[str] = []
-    for event in events(lines, stray):
-        for told in event.get("vertexes") or []:
-            vertex = vertices.setdefault(told["digest"], _Vertex(told["name"]))
-            vertex.cached |= bool(told.get("cached"))
-            vertex.error = told.get("error") or vertex.error
-            if told.get("started"):
-                begun = told["started"]
-                vertex.spans[begun] = told.get("completed") or vertex.spans.get(begun, "")
-                if not told.get("completed") and _STEP.match(vertex.name):
-                    progress(shorten(vertex.name, 80))
-        for told in event.get("logs") or []:
-            if told["vertex"] in vertices:
-                _add_log(vertices[told["vertex"]], told.get("data", ""), progress)
-    return list(vertices.values()), stray
-
-
-def _add_log(vertex: _Vertex, data: str, progress: Callable[[str], None]) -> None:
-    try:
-        text = base64.b64decode(data).decode("utf-8", errors="replace")
-    except binascii.Error:
-        return
-    # The pieces are as the command wrote them: a line may come in several.
-    vertex.output = (vertex.output + text)[-LOG_CHARACTERS:]
-    if text.strip():
-        progress(f"{shorten(vertex.name, 40)}  {shorten(vertex.log[-1], 60)}")
-
-
-def _steps(vertices: list[_Vertex]) -> list[Step]:
-    found = []
-    for vertex in vertices:
-        match = _STEP.match(vertex.name)
-        if match:
-            what = " ".join(match["what"].split())
-            # Stages that start from one image share its FROM, under either's name.
-            is_base = what.startswith("FROM ")
-            found.append(
-                Step(
-                    "" if is_base else match["stage"] or "",
-                    1 if is_base else int(match["number"]),
-                    int(match["total"]),
-                    what.replace("FROM docker.io/library/", "FROM "),
-                    None if is_base else vertex.cached,
-                    vertex.seconds,
-                )
-            )
-    # Stages are built side by side: sort, so that the order never varies.
-    return sorted(found, key=lambda step: (step.stage, step.number))
-
-
-def _failure(vertices: list[_Vertex], stray: list[str]) -> BuildFailed:
-    broken = next((v for v in vertices if v.error and _STEP.match(v.name)), None)
+def _failure(
+    vertices: list[progress.Vertex], stray: list[str], dockerfile: str, arguments: dict[str, str]
+) -> BuildFailed:
     error = next(
         (line.removeprefix("ERROR: ") for line in reversed(stray) if line.startswith("ERROR:")),
         "\n".join(stray[-LOG_LINES:]) or "no reason was given",
     )
+    step, log = progress.failed(vertices, dockerfile, arguments)
     # The arrow marks the line of the Dockerfile that the builder stumbled over.
     arrow = next((line for line in stray if ">>>" in line), "")
-    step = broken.name if broken else arrow.partition(">>>")[2].strip()
-    return BuildFailed(error.removeprefix("failed to solve: "), step, broken.log if broken else [])
+    step = step or arrow.partition(">>>")[2].strip()
+    return BuildFailed(error.removeprefix("failed to solve: "), step, log)

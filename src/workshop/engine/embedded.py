@@ -276,8 +276,6 @@ def _why_not() -> str:
     return root.why_not("Starting one")
 
 
-
-
 def _distribution() -> str:
     return apt.os_release().get("ID", "")
 

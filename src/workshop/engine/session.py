@@ -1,37 +1,56 @@
 """Who this reader is on the engine, so that two readers never meet.
 
 Everything made carries the label ``dockerfile-workshop.session=<id>``, and names and
-tags carry the id too.
+tags begin with ``workshop-<id>``. A label alone proves nothing: images and containers
+inherit the labels of the image that they are made from, and that may be a reader's own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import re
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import docker
+from filelock import FileLock
 
+from ..errors import WorkshopError
 from ..paths import WORKSPACES
 from . import client
 
 LABEL = "dockerfile-workshop.session"
+CHAPTER_LABEL = "dockerfile-workshop.chapter"
+_IDENT = re.compile(r"[0-9a-f]{8}")
 
 
 @functools.cache
 def ident() -> str:
-    """Eight hex digits: those in WORKSHOP_SESSION, else the clone's own, made once."""
+    """Eight hex digits: those in WORKSHOP_SESSION, else the clone's own, made once.
+
+    Raises WorkshopError when WORKSHOP_SESSION holds anything else.
+    """
     given = os.environ.get("WORKSHOP_SESSION")
     if given:
+        if not _IDENT.fullmatch(given):
+            raise WorkshopError(
+                f"WORKSHOP_SESSION is {given!r}, which is not eight hex digits (0-9, a-f).",
+                "Unset it, and the tutorial chooses one, or set it to eight of them.",
+            )
         return given
-    WORKSPACES.mkdir(exist_ok=True)
+    WORKSPACES.mkdir(parents=True, exist_ok=True)
     path = WORKSPACES / "session"
-    try:
-        with path.open("x") as new:
-            new.write(secrets.token_hex(4))
-    except FileExistsError:
-        pass
-    return path.read_text().strip()
+    with FileLock(f"{path}.lock"):
+        found = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+        if not _IDENT.fullmatch(found):
+            found = secrets.token_hex(4)
+            path.write_text(found, encoding="utf-8")
+    return found
 
 
 def prefix() -> str:
@@ -39,40 +58,125 @@ def prefix() -> str:
     return f"workshop-{ident()}"
 
 
-def labels() -> dict[str, str]:
-    """The labels of everything that this session makes."""
-    return {LABEL: ident()}
+def labels(chapter: str = "") -> dict[str, str]:
+    """The labels of everything that this session makes; one more for what is a chapter's."""
+    return {LABEL: ident(), **({CHAPTER_LABEL: chapter} if chapter else {})}
+
+
+def filters() -> dict[str, Any]:
+    """What docker-py's lists take, to give only what carries this session's label."""
+    return {"label": f"{LABEL}={ident()}"}
+
+
+# Images that lost their names
+
+
+def _record() -> Path:
+    return WORKSPACES / ident() / "images"
+
+
+def recorded() -> set[str]:
+    """The ids of the images that this session named, the replaced ones included."""
+    path = _record()
+    return set(path.read_text(encoding="utf-8").split()) if path.exists() else set()
+
+
+def record(image_id: str) -> None:
+    """Note that an image is this session's, before a newer one takes its name."""
+    if image_id not in recorded():
+        path = _record()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{image_id}\n")
+
+
+def _images(**wanted: Any) -> list[dict[str, Any]]:
+    """The images of the engine, in one answer.
+
+    docker-py's own list asks for each one again, and fails when one is removed meanwhile.
+    """
+    found: list[dict[str, Any]] = client.connect().api.images(filters=wanted)
+    return found
+
+
+def _without_a_name() -> list[str]:
+    mine = recorded()
+    found = _images(**filters(), dangling=True) if mine else []
+    return [image["Id"] for image in found if image["Id"] in mine]
+
+
+def remove_replaced() -> None:
+    """Remove this session's images that lost their name to a newer one.
+
+    The build cache keeps their layers. One that a container still uses stays until later.
+    """
+    for image_id in _without_a_name():
+        with contextlib.suppress(docker.errors.APIError):
+            client.connect().api.remove_image(image_id)
+
+
+def tags(repository: str) -> list[str]:
+    """The tags on the engine of ``repository`` of this session, and of those below it."""
+    names = (tag for image in _images() for tag in image["RepoTags"] or [])
+    below = (f"{repository}:", f"{repository}/")
+    return sorted(name for name in names if name.startswith(below))
+
+
+# All that there is
+
+
+def containers(chapter: str = "") -> list[str]:
+    """Names of this session's containers, running or not: all, or those of one chapter."""
+    begin = f"{prefix()}-{chapter}-" if chapter else f"{prefix()}-"
+    wanted: dict[str, Any] = {
+        "label": [f"{name}={value}" for name, value in labels(chapter).items()]
+    }
+    found = client.connect().containers.list(all=True, filters=wanted, ignore_removed=True)
+    return [c.name for c in found if c.name and c.name.startswith(begin)]
 
 
 def leftovers() -> dict[str, list[str]]:
     """Names of this session's containers, images, networks and volumes on the engine."""
     engine = client.connect()
-    mine = {"label": f"{LABEL}={ident()}"}
     return {
-        "containers": [
-            c.name for c in engine.containers.list(all=True, filters=mine, ignore_removed=True)
-        ],
-        "images": [
-            tag for i in engine.images.list(filters=mine) for tag in (i.tags or [i.short_id])
-        ],
-        "networks": [n.name for n in engine.networks.list(filters=mine)],
-        "volumes": [v.name for v in engine.volumes.list(filters=mine)],
+        "containers": containers(),
+        "images": [*tags(prefix()), *_without_a_name()],
+        "networks": [n.name or "" for n in engine.networks.list(filters=filters())],
+        "volumes": [v.name or "" for v in engine.volumes.list(filters=filters())],
     }
 
 
-def remove_leftovers() -> dict[str, list[str]]:
-    """Remove all of ``leftovers``, and nothing else; returns what was removed."""
-    found = leftovers()
-    engine = client.connect()
-    for name in found["containers"]:
-        engine.api.remove_container(name, force=True, v=True)
-    for name in found["networks"]:
-        engine.api.remove_network(name)
-    for name in found["volumes"]:
-        engine.api.remove_volume(name)
-    for name in found["images"]:
-        try:
-            engine.api.remove_image(name, force=True)
-        except docker.errors.ImageNotFound:
-            continue
-    return found
+@dataclass
+class Removal:
+    """What was removed, by kind, and why the rest stayed: the engine's reason by name."""
+
+    removed: dict[str, list[str]] = field(default_factory=dict)
+    stayed: dict[str, str] = field(default_factory=dict)
+
+
+def remove_leftovers() -> Removal:
+    """Remove all of ``leftovers``, and nothing else.
+
+    An image that has another name, too, keeps that one. What the engine refuses to remove
+    stays, and the rest is removed all the same.
+    """
+    api = client.connect().api
+    remove: dict[str, Callable[[str], object]] = {
+        "containers": functools.partial(api.remove_container, force=True, v=True),
+        "networks": api.remove_network,
+        "volumes": api.remove_volume,
+        "images": api.remove_image,
+    }
+    found, done = leftovers(), Removal()
+    for kind, remove_one in remove.items():
+        done.removed[kind] = []
+        for name in found[kind]:
+            try:
+                remove_one(name)
+            except docker.errors.NotFound:  # somebody else was faster
+                continue
+            except docker.errors.APIError as error:
+                done.stayed[name] = str(error.explanation or error)
+                continue
+            done.removed[kind].append(name)
+    return done

@@ -1,4 +1,4 @@
-"""The one magic: ``%%dockerfile NAME``, and what it replaces."""
+"""The one magic: ``%%dockerfile NAME``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import shlex
 from typing import Any
 
 from ..errors import WorkshopError
-from . import workspace
+from . import explain, workspace
+from .results import Change, StepResult
 
 
-def dockerfile(line: str, cell: str | None = None) -> workspace.StepResult | workspace.Change:
+def dockerfile(line: str, cell: str | None = None) -> StepResult | Change:
     """Put the cell's lines into the Dockerfile as the step NAME, and build the image so far.
 
     `%%dockerfile NAME --replace FIRST [LAST]` puts them in place of steps that are there:
@@ -30,5 +31,6 @@ def dockerfile(line: str, cell: str | None = None) -> workspace.StepResult | wor
 
 
 def load(shell: Any) -> None:
-    """Register the magic with IPython, and colour its cells as a Dockerfile where possible."""
+    """Make the magic known to IPython, and let it show some errors in a line."""
     shell.register_magic_function(dockerfile, magic_kind="cell", magic_name="dockerfile")
+    explain.load(shell)

@@ -1,13 +1,13 @@
 """The folder that a chapter builds in, and the Dockerfile that grows there.
 
 A workspace is a fresh copy of the sample project with the Dockerfile and the
-entrypoint beside manage.py.
+entrypoint beside manage.py. What the Dockerfile holds is decided in draft.py; here it is
+written, built and looked at.
 """
 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import secrets
 import shutil
@@ -21,69 +21,27 @@ import docker
 from ..build import buildx, grammar
 from ..engine import client, session
 from ..errors import WorkshopError
+from ..layers.image import Image
 from ..layers.look import Look, look_into
-from ..layers.sources import contents_of
+from ..layers.sources import contents_of, of_image
+from ..layers.tar import Contents
 from ..paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WORKSPACES
 from ..run import containers
 from ..run.containers import Container, Output
-from ..show.display import Composed, Listing, Stack, Table, shorten, size
+from ..show.display import Listing, Table, shorten, size
 from ..show.live import Live
+from .draft import Draft
+from .results import Added, Change, Diff, StepResult, changed_settings, difference
 
 NOT_COPIED = (".venv", "__pycache__", "*.sqlite3", "staticfiles", "Dockerfile", "entrypoint.sh")
 
 
-@dataclass(repr=False)
-class Added(Composed):
-    """What a step added to the image: layers, files, bytes; and the settings it changed.
-
-    For a step that only opens a stage ``base`` names the image that the stage starts
-    from, and ``bytes`` is that image's size.
-    """
+@dataclass(frozen=True)
+class _Described:
+    """What of an image the next step is compared with: how many layers, which settings."""
 
     layers: int
-    files: int
-    bytes: int
-    settings: list[str]
-    base: str = ""
-
-    def parts(self) -> Stack:
-        if self.base:
-            return Stack([f"Starts from {self.base}: {size(self.bytes)}."])
-        lines = ["Added no layer."]
-        if self.layers:
-            layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
-            files = "1 file" if self.files == 1 else f"{self.files:,} files"
-            lines = [f"Added {layers}: {size(self.bytes)} in {files}."]
-        return Stack(lines + [f"Set {setting}" for setting in self.settings])
-
-
-@dataclass(repr=False)
-class StepResult(Composed):
-    """The answer of a ``%%dockerfile`` cell: the build, and what the step added."""
-
-    name: str
-    build: buildx.Build
-    added: Added
-
-    def parts(self) -> Stack:
-        return Stack([self.build, self.added])
-
-
-@dataclass(repr=False)
-class Change(Composed):
-    """The answer of a ``%%dockerfile`` cell that replaces steps: the difference and the build.
-
-    ``bytes_before`` and ``bytes`` are those of the whole image.
-    """
-
-    diff: Diff
-    build: buildx.Build
-    bytes_before: int
-    bytes: int
-
-    def parts(self) -> Stack:
-        change = f"The image has {size(self.bytes)}; before, it had {size(self.bytes_before)}."
-        return Stack([self.diff, self.build, change])
+    config: dict[str, Any]
 
 
 class Workspace:
@@ -91,29 +49,28 @@ class Workspace:
 
     ``plan`` names the steps that the chapter's notebook adds, in order; ``given`` are
     the steps that the chapter starts from. ``tag`` is the image of the Dockerfile so far,
-    ``before`` the one from before the newest change.
+    ``before`` the one from before the newest change. What an earlier run of the chapter
+    left on the engine is removed, its images included.
     """
 
     def __init__(self, chapter: str, given: Sequence[str] = (), plan: Sequence[str] = ()) -> None:
         self.chapter = chapter
         self.path = WORKSPACES / session.ident() / chapter
         self.tag = f"{session.prefix()}/{chapter}"
-        self.plan = list(plan)
-        self.given = list(given)
-        self.written: dict[str, str] = {}
-        self.results: dict[str, StepResult] = {}
         self.before = f"{self.tag}:before"
-        self._undone: dict[str, list[str]] = {}
-        self._position = ""
-        self._known: dict[str, dict[str, Any]] = {}
+        self.draft = Draft(tuple(given), tuple(plan))
+        self.results: dict[str, StepResult] = {}
+        self._described: dict[str, _Described] = {}  # by the text of the Dockerfile
+        self._is_of_draft = False  # the image under ``tag``, with the files as they are
         self._remove_leftovers()
         shutil.rmtree(self.path, ignore_errors=True)
         shutil.copytree(SAMPLE_PROJECT, self.path, ignore=shutil.ignore_patterns(*NOT_COPIED))
         shutil.copy2(ENTRYPOINT, self.path)
-        self._save(self._steps())
+        self._save(self.draft)
 
     def __repr__(self) -> str:
-        state = f"{len(self.given)} steps" if self.given else "empty"
+        count = len(self.draft.steps)
+        state = f"{count} step{'s' if count > 1 else ''}" if count else "empty"
         return f"Workspace {self.chapter}: a fresh copy of the sample project; Dockerfile: {state}."
 
     # The Dockerfile
@@ -129,13 +86,11 @@ class Workspace:
         Without ``new`` the newest step is marked.
         """
         lines = self.text.splitlines()
+        wanted = self.draft.step(new).splitlines()
         marked: frozenset[int] = frozenset()
-        step = self.written.get(new or self._position)
-        if step:
-            wanted = step.splitlines()
-            for at in range(len(lines)):
-                if lines[at : at + len(wanted)] == wanted:
-                    marked = frozenset(range(at + 1, at + 1 + len(wanted)))
+        for at in range(len(lines) if wanted else 0):
+            if lines[at : at + len(wanted)] == wanted:
+                marked = frozenset(range(at + 1, at + 1 + len(wanted)))
         return Listing("Dockerfile", lines, marked)
 
     def put(self, name: str, text: str) -> StepResult:
@@ -144,35 +99,15 @@ class Workspace:
         A step that was there is replaced, and the Dockerfile ends with it. After a
         failed build everything is as it was before.
         """
-        text = text.strip("\n")
-        if not grammar.instructions(text):
-            raise WorkshopError(
-                f"The step {name!r} holds no instruction.", "Write one below the first line."
-            )
-        if len(grammar.steps(text)) > 1:
-            raise WorkshopError(
-                f"The step {name!r} holds a blank line, which ends a step.",
-                "Remove the blank line, or give each step a cell of its own.",
-            )
-        self._refuse_a_gap(name)
-        before = dict(self.written), list(self.plan), self._position, self._steps()
-        self.written[name] = text
-        if name not in self.plan:
-            self.plan.insert(
-                self.plan.index(self._position) + 1 if self._position in self.plan else 0, name
-            )
-        self._position = name
-        try:
-            before_image = self._before(text)
-            self._save(self._steps())
-            built = self.build()
-            added = self._added(text, before_image)
-        except BaseException:
-            self.written, self.plan, self._position, steps = before
-            self._save(steps)
-            raise
-        self.results[name] = StepResult(name, built, added)
-        return self.results[name]
+        draft = self.draft.put(name, text)
+        with self._trying(draft):
+            if grammar.stages(draft.text):
+                result = StepResult(name, self.build(), self._added(draft))
+            else:
+                self._remove_images()
+                result = StepResult(name, None, Added(0, 0, 0, []))
+        self.results[name] = result
+        return result
 
     def replace(self, name: str, text: str, first: str, last: str = "") -> Change:
         """Put ``text`` in place of the steps from ``first`` to ``last``, and build.
@@ -182,89 +117,16 @@ class Workspace:
         the Dockerfile that it found the first time, so later changes are undone. After a
         failed build everything is as it was before.
         """
-        now = self._steps()
-        steps = self._undone.get(name, now)
-        start, end = (self._position_of(part, steps) for part in (first, last or first))
-        if start > end:
-            raise WorkshopError(f"{last!r} comes before {first!r}.", "Name them the other way.")
-        changed = [*steps[:start], *grammar.steps(text), *steps[end + 1 :]]
-        before, after = grammar.join(steps), grammar.join(changed)
-        self._save(steps)
-        try:
-            self.build(name="before")
-            self._save(changed)
+        found = self.draft.before(name)
+        draft = self.draft.replace(name, text, first, last)
+        with self._trying(draft):
+            self._keep_before(found)
             built = self.build()
-        except BaseException:
-            self._save(now)
-            raise
-        self._undone[name], self.given = steps, changed
-        self.written, self._position = {}, ""
         return Change(
-            _difference("Dockerfile", before, after), built, self.size(self.before), self.size()
-        )
-
-    def _position_of(self, part: str, steps: list[str]) -> int:
-        found = [number for number, step in enumerate(steps) if part in step]
-        if len(found) != 1:
-            raise WorkshopError(
-                f"{len(found) or 'No'} steps of the Dockerfile hold {part!r}.",
-                "Run the cells above first." if not found else "Name more of the one you mean.",
-            )
-        return found[0]
-
-    def _refuse_a_gap(self, name: str) -> None:
-        earlier = self.plan[: self.plan.index(name)] if name in self.plan else []
-        missing = next((step for step in earlier if step not in self.written), None)
-        if missing:
-            raise WorkshopError(
-                f"The step {name!r} comes after {missing!r}, which is not there yet.",
-                f"Run the cell `%%dockerfile {missing}` first.",
-            )
-
-    def _steps(self) -> list[str]:
-        """The steps up to the newest one, in the order of the notebook."""
-        if not self._position:
-            return self.given
-        upto = self.plan[: self.plan.index(self._position) + 1]
-        return [*self.given, *(self.written[name] for name in upto if name in self.written)]
-
-    def _save(self, steps: list[str]) -> None:
-        text = grammar.join(steps) if steps else ""
-        (self.path / "Dockerfile").write_text(text, encoding="utf-8", newline="\n")
-
-    def _before(self, step: str) -> dict[str, Any]:
-        """What the engine says of the image as it was before ``step``.
-
-        That is the image of the steps above; for a step that opens a stage, its base.
-        """
-        opened = grammar.stages(step)
-        steps = self._steps()  # the last one is the new one
-        above = grammar.join(steps[:-1]) if steps[:-1] else ""
-        if opened:
-            earlier = [stage.name for stage in grammar.stages(above)]
-            if opened[-1].base not in earlier:
-                return _described(opened[-1].base)
-        elif above in self._known:
-            return self._known[above]
-        self._save(grammar.steps(above))
-        self.build(target=opened[-1].base if opened else "")
-        self._save(steps)
-        return _described(self.tag)
-
-    def _added(self, step: str, before: dict[str, Any]) -> Added:
-        now = self._known[self.text] = _described(self.tag)
-        old, new = before["RootFS"]["Layers"], now["RootFS"]["Layers"]
-        entries = [i for i in grammar.instructions(step) if not grammar.stage_of(i)]
-        if not entries:
-            return Added(0, 0, before["Size"], [], base=grammar.stages(step)[-1].base)
-        engine = client.connect()
-        fresh = contents_of(self.tag, client=engine)[len(old) :] if len(new) > len(old) else []
-        history = engine.images.get(self.tag).history()
-        return Added(
-            len(fresh),
-            sum(entry.kind != "folder" for layer in fresh for entry in layer.entries),
-            sum(entry["Size"] for entry in history[: len(entries)]),
-            _changed_settings(before["Config"], now["Config"]),
+            difference("Dockerfile", found.text, draft.text),
+            built,
+            self.size(self.before),
+            self.size(),
         )
 
     def use(self, path: Path) -> None:
@@ -273,10 +135,74 @@ class Workspace:
         That is what lies in the folder of its name: production/ of production.Dockerfile.
         """
         shutil.copy2(path, self.path / "Dockerfile")
-        self.given, self.written, self._position = grammar.steps(self.text), {}, ""
+        self.draft = Draft(tuple(grammar.steps(self.text)), self.draft.plan)
+        self._is_of_draft = False
         beside = path.with_suffix("")
         if path.suffix and beside.is_dir():
             shutil.copytree(beside, self.path, dirs_exist_ok=True)
+
+    @contextlib.contextmanager
+    def _trying(self, draft: Draft) -> Iterator[None]:
+        """Write a draft. It is kept if the block succeeds, else the one of before is back."""
+        was_of_draft = self._is_of_draft
+        self._save(draft)
+        try:
+            yield
+        except BaseException:
+            self._save(self.draft)
+            self._is_of_draft = was_of_draft
+            raise
+        self.draft, self._is_of_draft = draft, bool(grammar.stages(draft.text))
+
+    def _save(self, draft: Draft) -> None:
+        self._write("Dockerfile", draft.text)
+
+    def _keep_before(self, found: Draft) -> None:
+        """Give the image of ``found`` the tag ``before``."""
+        if not (self._is_of_draft and found == self.draft):
+            self._build_text(found.text, self.before)
+            return
+        self._record(self.before)
+        repository, _, tag = self.before.rpartition(":")
+        client.connect().api.tag(self.tag, repository, tag)
+        session.remove_replaced()
+
+    # What a step added
+
+    def _added(self, draft: Draft) -> Added:
+        """What the newest step, which was just built, added to the image of the steps above."""
+        above, own = _opened_and_own(draft.steps[-1])
+        if above and not own:
+            base = grammar.stages(draft.text)[-1].base
+            return Added(0, 0, 0 if base == "scratch" else self.size(), [], base)
+        before = self._before(grammar.join([*draft.above, *above]), bool(above))
+        now = self._described[draft.text] = _described(_inspected(self.tag))
+        fresh = _contents(self.tag)[before.layers :] if now.layers > before.layers else []
+        entries = [entry for layer in fresh for entry in layer.entries]
+        return Added(
+            len(fresh),
+            sum(entry.kind != "folder" for entry in entries),
+            sum(entry.size for entry in entries),
+            changed_settings(before.config, now.config),
+        )
+
+    def _before(self, text: str, opens_a_stage: bool) -> _Described:
+        """The image of the Dockerfile ``text``, as its own step left it, or its base.
+
+        Only what no step left is built, from the cache: the steps that a chapter starts from.
+        """
+        if text not in self._described:
+            stages = grammar.stages(text)
+            image = None
+            if opens_a_stage and grammar.earlier_stage(stages, len(stages) - 1) is None:
+                image = _inspected(stages[-1].base)
+            if image is None:
+                tag = f"{self.tag}:above"
+                self._build_text(text, tag)
+                image = _inspected(tag)
+                client.connect().api.remove_image(tag)
+            self._described[text] = _described(image)
+        return self._described[text]
 
     # Building
 
@@ -287,27 +213,54 @@ class Workspace:
 
         ``target`` stops at that stage, ``name`` gives the image a tag of its own.
         """
-        text = (self.path / (file or "Dockerfile")).read_text(encoding="utf-8")
-        if not grammar.instructions(text):
+        if not file and not grammar.instructions(self.text):
             raise WorkshopError(
                 "The Dockerfile is still empty.", "Run the first `%%dockerfile` cell."
             )
-        tag = f"{self.tag}:{name}" if name else self.tag
-        replaced = _described(tag)["Id"]
-        with Live() as live:
-            built = buildx.build_image(
-                tag=tag,
-                shown_as=self.path.relative_to(ROOT).as_posix(),
-                cwd=ROOT,
-                target=target,
-                file=file,
-                labels=session.labels(),
-                options=options,
-                progress=live.line,
-            )
-        if replaced and replaced != _described(tag)["Id"]:
-            _forget_image(replaced)
-        return built
+        if not name:
+            self._is_of_draft = False
+        return self._build(f"{self.tag}:{name}" if name else self.tag, file, options, target)
+
+    def _build(
+        self, tag: str, file: str = "", options: Sequence[str] = (), target: str = ""
+    ) -> buildx.Build:
+        self._record(tag)
+        try:
+            with Live() as live:
+                return buildx.build_image(
+                    tag=tag,
+                    shown_as=self.path.relative_to(ROOT).as_posix(),
+                    cwd=ROOT,
+                    target=target,
+                    file=file,
+                    labels=session.labels(),
+                    options=options,
+                    tell=live.line,
+                )
+        finally:
+            session.remove_replaced()
+
+    def _build_text(self, text: str, tag: str) -> None:
+        """Build another Dockerfile than the one so far, which lies outside the context."""
+        file = f"../{self.chapter}.Dockerfile"
+        self._write(file, text)
+        try:
+            self._build(tag, file)
+        finally:
+            (self.path / file).unlink()
+
+    def _record(self, tag: str) -> None:
+        """Note which image has ``tag`` before another one gets it."""
+        if found := _inspected(tag):
+            session.record(found["Id"])
+
+    def _remove_images(self) -> None:
+        """Remove the chapter's images, the reader's own tags excepted."""
+        for tag in session.tags(self.tag):
+            self._record(tag)
+            with contextlib.suppress(docker.errors.APIError):
+                client.connect().api.remove_image(tag, force=True)
+        session.remove_replaced()
 
     # Files of the build context
 
@@ -317,6 +270,10 @@ class Workspace:
 
     def write(self, path: str, text: str) -> None:
         """Write a file of the workspace; folders are made."""
+        self._is_of_draft = False
+        self._write(path, text)
+
+    def _write(self, path: str, text: str) -> None:
         file = self.path / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8", newline="\n")
@@ -324,11 +281,20 @@ class Workspace:
     def edit(self, path: str, old: str, new: str) -> Diff:
         """Replace ``old``, which must occur once, by ``new``; returns the difference."""
         before = self.read(path)
-        if before.count(old) != 1:
-            raise WorkshopError(f"{path} holds {old!r} {before.count(old)} times, not once.")
+        count = before.count(old)
+        if count != 1:
+            fix = "Give a longer part of the text, which is there once."
+            if not count:
+                fix = "`print(ws.read(…))` shows what the file holds."
+            if not count and new in before:
+                fix = (
+                    "It was edited already, so you can go on. To do it once more, run the "
+                    "chapter's first cell again, then the cells from there on."
+                )
+            raise WorkshopError(f"{path} holds {old!r} {count} times, not once.", fix)
         after = before.replace(old, new)
         self.write(path, after)
-        return _difference(path, before, after)
+        return difference(path, before, after)
 
     @contextlib.contextmanager
     def edited(self, path: str) -> Iterator[None]:
@@ -358,17 +324,17 @@ class Workspace:
 
     def run(self, *command: str, image: str = "", **settings: Any) -> Output:
         """Run one command in the image so far, or in ``image``; see containers.run."""
-        return containers.run(image or self.tag, command, **settings)
+        return containers.run(image or self.tag, command, chapter=self.chapter, **settings)
 
     def sh(self, script: str, image: str = "", **settings: Any) -> Output:
         """Run a line of shell in the image so far, past its entrypoint."""
         options = [*settings.pop("options", ()), "--entrypoint", "sh"]
-        return containers.run(image or self.tag, ["-c", script], options=options, **settings)
+        return self.run("-c", script, image=image, options=options, **settings)
 
     def start(self, *command: str, image: str = "", **settings: Any) -> Container:
         """Start a container of the image so far, or of ``image``; see containers.start."""
-        name = f"{self.chapter}-{settings.pop('name', 'container')}"
-        return containers.start(image or self.tag, command, name=name, **settings)
+        settings = {"name": "container", "chapter": self.chapter, **settings}
+        return containers.start(image or self.tag, command, **settings)
 
     def network(self) -> str:
         """Make the chapter's network, anew if it is there already; returns its name."""
@@ -386,31 +352,35 @@ class Workspace:
             found.remove()
 
     def _remove_leftovers(self) -> None:
-        """What an earlier run of this chapter left because its kernel was killed."""
-        engine = client.connect()
-        mine = {"label": f"{session.LABEL}={session.ident()}"}
-        for container in engine.containers.list(all=True, filters=mine, ignore_removed=True):
-            if container.name.startswith(f"{session.prefix()}-{self.chapter}-"):
-                engine.api.remove_container(container.name, force=True, v=True)
+        """Remove what an earlier run of this chapter left, also one whose kernel was killed."""
+        containers.remove_of(self.chapter)
         self.remove_network(f"{session.prefix()}-{self.chapter}")
+        self._remove_images()
 
     # Looking at images
 
     def size(self, image: str = "") -> int:
-        """Bytes of the image's layers, the base's included."""
-        return sum(e["Size"] for e in client.connect().images.get(image or self.tag).history())
+        """Bytes that the image's layers store, the base's included: what their entries say."""
+        contents = _contents(self._present(image))
+        return sum(entry.size for layer in contents for entry in layer.entries)
 
     def history(self, image: str = "", first: int | None = None) -> Table:
-        """One row an instruction, newest first, with its bytes, like `docker history`."""
-        entries = client.connect().images.get(image or self.tag).history()
-        rows = [
-            (shorten(e["CreatedBy"].removesuffix("# buildkit"), 66), size(e["Size"]))
-            for e in entries[:first]
-        ]
+        """One row an instruction, newest first, with the bytes of its layer.
+
+        The rows are those of `docker history`; the bytes are what the layer's entries say,
+        and 0 for an instruction that made no layer.
+        """
+        found = _image(self._present(image))
+        sizes = [layer.size for layer in found.layers]
+        rows = []
+        for entry in reversed(found.config.get("history") or []):
+            has_layer = sizes and not entry.get("empty_layer")
+            created_by = entry.get("created_by", "").removesuffix("# buildkit")
+            rows.append((shorten(created_by, 66), size(sizes.pop() if has_layer else 0)))
         return Table(
             f"docker history {image or self.tag}",
             ("instruction", "size"),
-            rows,
+            rows[:first],
             right=("size",),
             least={"size": 9},
         )
@@ -420,29 +390,20 @@ class Workspace:
 
         The layers of the image that the last stage starts from are shown as one.
         """
-        bases = {stage.name: stage.base for stage in grammar.stages(self.text)}
-        base = list(bases.values())[-1] if bases else ""
-        while base in bases:
-            base = bases[base]
-        return look_into(image or self.tag, base, client=client.connect())
+        base = grammar.base_image(self.text)
+        known = base if base and _inspected(base) else ""
+        return look_into(self._present(image), known, client=client.connect())
 
     def config(self, image: str = "") -> dict[str, Any]:
         """The image's settings, as `docker image inspect` shows them under Config."""
-        return client.connect().images.get(image or self.tag).attrs["Config"]
+        return _described(_inspected(self._present(image))).config
 
-
-@dataclass(repr=False)
-class Diff(Listing):
-    """Lines of a difference, without numbers."""
-
-    def _numbered(self) -> list[str]:
-        return list(self.lines)
-
-
-def _difference(path: str, before: str, after: str) -> Diff:
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
-    told = ["…" if line.startswith("@@") else line for line in lines]
-    return Diff(f"{path}, edited", told[3:])
+    def _present(self, image: str) -> str:
+        """``image``, or the image so far. Raises WorkshopError if that is not built yet."""
+        name = image or self.tag
+        if name.startswith(f"{session.prefix()}/") and not _inspected(name):
+            raise containers.not_there(name)
+        return name
 
 
 _current: Workspace | None = None
@@ -483,34 +444,32 @@ def planned_steps(chapter: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _described(image: str) -> dict[str, Any]:
-    """What `docker image inspect` says; without any layer if the engine does not have it."""
+def _opened_and_own(step: str) -> tuple[list[str], list[str]]:
+    """The instructions of a step up to its last FROM, and those after it."""
+    found = grammar.instructions(step)
+    opened = [number for number, text in enumerate(found) if grammar.stage_of(text)]
+    cut = opened[-1] + 1 if opened else 0
+    return found[:cut], found[cut:]
+
+
+def _inspected(image: str) -> dict[str, Any] | None:
+    """What `docker image inspect` says; None if the engine does not have it."""
     try:
-        return client.connect().images.get(image).attrs
+        found: dict[str, Any] = client.connect().images.get(image).attrs
     except docker.errors.ImageNotFound:
-        return {"Id": "", "RootFS": {"Layers": []}, "Config": {}, "Size": 0}
+        return None
+    return found
 
 
-def _forget_image(image_id: str) -> None:
-    """Remove an image that lost its tag to a newer build; the build cache keeps its layers."""
-    try:
-        if not client.connect().images.get(image_id).tags:
-            client.connect().api.remove_image(image_id)
-    except docker.errors.APIError:
-        pass  # a container still uses it; `workshop clean` removes it later
+def _described(image: dict[str, Any] | None) -> _Described:
+    image = image or {}
+    layers = image.get("RootFS", {}).get("Layers") or []
+    return _Described(len(layers), image.get("Config") or {})
 
 
-def _changed_settings(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """The settings of an image that differ, as ``NAME value``; labels are left out."""
-    changed = []
-    old_env, new_env = before.get("Env") or [], now.get("Env") or []
-    changed += [f"ENV {entry}" for entry in new_env if entry not in old_env]
-    for key, word in (
-        ("WorkingDir", "WORKDIR"), ("User", "USER"), ("Entrypoint", "ENTRYPOINT"), ("Cmd", "CMD"),
-        ("ExposedPorts", "EXPOSE"), ("Healthcheck", "HEALTHCHECK"), ("StopSignal", "STOPSIGNAL"),
-    ):  # fmt: skip
-        if now.get(key) != before.get(key):
-            value = now.get(key)
-            shown = value if isinstance(value, str) else json.dumps(value)
-            changed.append(f"{word} {shown}")
-    return changed
+def _contents(image: str) -> list[Contents]:
+    return contents_of(image, client=client.connect())
+
+
+def _image(image: str) -> Image:
+    return of_image(image, client=client.connect())

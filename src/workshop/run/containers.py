@@ -1,8 +1,9 @@
 """Run containers that never stay behind.
 
 Every container carries the session's label and a name of its own, and is removed when its
-cell, its kernel or its chapter ends. Its port is one that the engine picks, published on
-127.0.0.1 only; a remote engine publishes it on all its addresses.
+cell or its kernel ends. What a kernel left that was killed is removed when its chapter
+starts again. Its port is one that the engine picks, published on 127.0.0.1 only; a remote
+engine publishes it on all its addresses.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from typing import Any
 import docker
 import requests
 
-from ..engine import client, session
+from ..engine import children, client, session
 from ..errors import WorkshopError
 from ..show.display import Command, Composed, Shown
 
 READY_S = 60.0
+GIVE_UP_S = 30.0
+START_S = 300.0
 
 
 @dataclass(repr=False)
@@ -54,44 +57,84 @@ def run(
     options: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     timeout: float = 300,
+    chapter: str = "",
 ) -> Output:
     """Run ``command`` in a new container of ``image`` and wait for it, like `docker run --rm`.
 
     A failing command is no error: look at ``status``. Raises WorkshopError when the
-    container could not be started or took longer than ``timeout`` seconds.
+    container could not be started or took longer than ``timeout`` seconds. ``chapter``
+    says whose container it is.
     """
     words = ["docker", "run", "--rm", *options, *_env_words(env), image, *command]
-    name = _new_name()
-    try:
-        output = _output(words, ["run", *_ours(name), *words[2:]], timeout)
-    finally:
-        _remove(name)
+    name = _new_name(chapter)
+    output = _output(words, ["run", *_ours(name, image, chapter), *words[2:]], timeout, name)
     # 125: docker itself failed. The command's own statuses are passed through.
     if output.status == 125:
-        raise WorkshopError(f"The container could not be started. {output.stderr.strip()}")
+        raise _not_started(image, output.stderr)
     return output
 
 
-def _output(words: list[str], real: list[str], timeout: float) -> Output:
-    """Run ``docker REAL``, shown as ``words``; WorkshopError after ``timeout`` seconds."""
+def _output(words: list[str], real: list[str], timeout: float, container: str = "") -> Output:
+    """Run ``docker REAL``, shown as ``words``; WorkshopError after ``timeout`` seconds.
+
+    ``container`` is the name of the container that the command makes: when it does not
+    end by itself, the container is removed.
+    """
     start = time.monotonic()
+    process = children.start(
+        [client.cli(), *real],
+        at_death="SIGKILL",  # any other one would be passed on to the container
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=client.environment(),
+    )
     try:
-        done = subprocess.run(
-            [client.cli(), *real],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            env=client.environment(),
-            timeout=timeout,
-        )
+        stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
+        _give_up(process, container)
         raise WorkshopError(
             f"The command was still running after {timeout:.0f} seconds.",
             "Give a larger timeout, or start it in the background.",
         ) from None
-    return Output(words, done.returncode, done.stdout, done.stderr, time.monotonic() - start)
+    except BaseException:
+        _give_up(process, container)
+        raise
+    return Output(words, process.returncode, stdout, stderr, time.monotonic() - start)
+
+
+def _give_up(process: subprocess.Popen[str], container: str) -> None:
+    """End a docker command, and remove the container that it makes.
+
+    The engine finishes a container that it has begun to make. So the command is not ended
+    before its container was there and is gone, which ends it.
+    """
+    deadline = time.monotonic() + GIVE_UP_S
+    while container and process.poll() is None and time.monotonic() < deadline:
+        _remove(container)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=0.1)
+    process.kill()
+    process.communicate()
+    if container:
+        _remove(container)
+
+
+def not_there(image: str) -> WorkshopError:
+    """What to say of an image of this session that the engine does not have."""
+    return WorkshopError(
+        f"The image {image} is not there yet, or not any more.",
+        "Run the cells above that build it, from the chapter's first cell on.",
+    )
+
+
+def _not_started(image: str, said: str) -> WorkshopError:
+    if "No such image" in said and _is_ours(image):
+        return not_there(image)
+    return WorkshopError(
+        f"The container could not be started. {said.strip()}",
+        "Run the same command in a terminal to look closer.",
+    )
 
 
 @dataclass(repr=False)
@@ -154,11 +197,12 @@ class Container(Shown):
 
     def logs(self) -> str:
         """What the container printed so far, both streams in order."""
-        return self._container().logs().decode("utf-8", errors="replace")
+        printed: bytes = self._container().logs()
+        return printed.decode("utf-8", errors="replace")
 
     def is_running(self) -> bool:
         """False once the first process has ended."""
-        return self._container().status == "running"
+        return bool(self._container().status == "running")
 
     def wait_for(self, text: str, timeout: float = READY_S) -> None:
         """Wait until ``text`` is in the logs. Raises WorkshopError after ``timeout`` seconds."""
@@ -215,22 +259,26 @@ def start(
     name: str = "",
     ready: str = "",
     wait: bool = True,
+    chapter: str = "",
 ) -> Container:
     """Start a container in the background and wait until it is ready.
 
     With ``port`` it is published, on 127.0.0.1 where the engine is local, and ready means
     that it answers HTTP at all; with ``ready`` that this text is in its logs; else, or
     without ``wait``, that it runs. ``name`` makes the container's name: starting it again
-    replaces the one of that name. Raises WorkshopError with its logs when it ends before it
-    is ready.
+    replaces the one of that name. ``chapter`` says whose container it is. Raises
+    WorkshopError with its logs when it ends before it is ready.
     """
     local = f"{client.LOOPBACK}::" if client.address() == client.LOOPBACK else ""
     publish = ["--publish", f"{local}{port}"] if port else []
-    full_name = f"{session.prefix()}-{name}" if name else _new_name()
+    full_name = _name(chapter, name) if name else _new_name(chapter)
     _remove(full_name)
     words = [*publish, *options, *_env_words(env), image, *command]
     try:
-        client.run_cli("run", "--detach", *_ours(full_name), *words)
+        real = ["run", "--detach", *_ours(full_name, image, chapter), *words]
+        output = _output([], real, START_S, full_name)
+        if output.status:
+            raise _not_started(image, output.stderr)
         found = client.connect().containers.get(full_name)
         mapped = (found.ports or {}).get(f"{port}/tcp") if port else None
         container = Container(
@@ -260,6 +308,12 @@ def remove_all() -> None:
     """Remove every container that this process started."""
     for container in list(_running.values()):
         container.remove()
+
+
+def remove_of(chapter: str) -> None:
+    """Remove the containers of a chapter, whoever started them."""
+    for name in session.containers(chapter):
+        _remove(name)
 
 
 def _answers(container: Container) -> bool:
@@ -306,13 +360,24 @@ def _env_words(env: Mapping[str, str] | None) -> list[str]:
     return [word for name, value in (env or {}).items() for word in ("--env", f"{name}={value}")]
 
 
-def _ours(name: str) -> list[str]:
-    labels = [w for k, v in session.labels().items() for w in ("--label", f"{k}={v}")]
-    return ["--name", name, *labels]
+def _ours(name: str, image: str, chapter: str) -> list[str]:
+    """Options of `docker run` that are not shown: whose it is, and what not to ask a registry."""
+    found = session.labels(chapter).items()
+    options = [word for key, value in found for word in ("--label", f"{key}={value}")]
+    return ["--name", name, *options, *(["--pull", "never"] if _is_ours(image) else [])]
 
 
-def _new_name() -> str:
-    return f"{session.prefix()}-{secrets.token_hex(4)}"
+def _is_ours(image: str) -> bool:
+    """True for an image of this session, which no registry has."""
+    return image.startswith(f"{session.prefix()}/")
+
+
+def _new_name(chapter: str) -> str:
+    return _name(chapter, secrets.token_hex(4))
+
+
+def _name(chapter: str, name: str) -> str:
+    return "-".join(part for part in (session.prefix(), chapter, name) if part)
 
 
 def _remove(name: str) -> None:
