@@ -74,7 +74,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
             f"Open the notebook with `uv run workshop lab` and run it up to cell {number}.",
         ) from None
     say(f"✔ {path.stem} ({time.monotonic() - start:.0f} s)")
-    return notebook
+    return nbformat.NotebookNode(notebook)
 
 
 def first_line(source: str) -> str:

@@ -22,9 +22,9 @@ from ..build import buildx, grammar
 from ..engine import client, session
 from ..errors import WorkshopError
 from ..layers.image import Image
+from ..layers.layer import Contents
 from ..layers.look import Look, look_into
 from ..layers.sources import contents_of, of_image
-from ..layers.tar import Contents
 from ..paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WORKSPACES
 from ..run import containers
 from ..run.containers import Container, Output
