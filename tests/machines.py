@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from workshop.engine.embedded import Folders
 
+LAUNCH, STOP = "embedded.launch(folders)", "print(embedded.stop(folders))"
 CODE = """
 import sys
 from pathlib import Path

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import docker
+
 from ..errors import WorkshopError
 from ..show import console
 from . import apt, client, firewall, root
@@ -218,6 +220,13 @@ def remembered_store(folders: Folders = OWN) -> Store | None:
     return "containerd" if features.get("containerd-snapshotter") else "classic"
 
 
+def store_of(engine: docker.DockerClient) -> Store:
+    """The image store of an engine that runs."""
+    drivers = engine.info().get("DriverStatus") or []
+    containerd = ["driver-type", "io.containerd.snapshotter.v1"] in drivers
+    return "containerd" if containerd else "classic"
+
+
 def settings_for(store: Store, of_the_machine: dict[str, Any]) -> dict[str, Any]:
     """The embedded engine's daemon.json.
 
@@ -248,9 +257,7 @@ def _read_settings(file: Path) -> dict[str, Any]:
 def _refuse_another_store(host: str, wanted: Store | None) -> None:
     if wanted is None:
         return
-    drivers = client.connect().info().get("DriverStatus") or []
-    containerd = ["driver-type", "io.containerd.snapshotter.v1"] in drivers
-    has: Store = "containerd" if containerd else "classic"
+    has = store_of(client.connect())
     if has == wanted:
         return
     if host == OWN.host:

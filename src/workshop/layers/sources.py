@@ -129,6 +129,8 @@ def _find(name: str, client: docker.DockerClient | None) -> EngineImage:
             _NAMES,
         ) from None
     except (docker.errors.DockerException, requests.RequestException) as error:
+        if client is not None:
+            raise  # whoever made the client knows what to say of its engine
         raise WorkshopError(
             f"No Docker engine answers: {printable(str(error))}.",
             "Start Docker; the file of an archive can be read without it.",

@@ -6,111 +6,21 @@ The engine that the other tests use is not touched.
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import signal
 import stat
 import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import docker
 import pytest
+from machines import LAUNCH, STOP, Machine
 
 from workshop.bases import images, standin
 from workshop.engine import client, embedded
 from workshop.engine.embedded import Folders
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux"
-    or os.geteuid() != 0
-    or not all(map(shutil.which, ("dockerd", "ip", "iptables", "nsenter"))),
-    reason="needs root on Linux, with Docker Engine, iproute2 and iptables",
-)
-
-LAUNCH, STOP = "embedded.launch(folders)", "print(embedded.stop(folders))"
-CODE = """
-import sys
-from pathlib import Path
-from workshop.engine import embedded
-from workshop.errors import WorkshopError
-folders = embedded.Folders(Path(sys.argv[1]), Path(sys.argv[2]))
-try:
-    {}
-except WorkshopError as error:
-    sys.exit(str(error))
-"""
-
-
-class Machine:
-    """A network namespace in which engines are started, as if it were another machine."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def run(self, *command: str) -> str:
-        """A command in the namespace, which must succeed; its output."""
-        done = self.attempt(*command)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def attempt(self, *command: str) -> subprocess.CompletedProcess[str]:
-        # `ip netns exec` would hide the cgroups.
-        inside = ["nsenter", f"--net=/run/netns/{self.name}", *command]
-        return subprocess.run(inside, capture_output=True, text=True)
-
-    def python(self, code: str, folders: Folders) -> subprocess.CompletedProcess[str]:
-        return self.attempt(
-            sys.executable, "-c", CODE.format(code), str(folders.run), str(folders.data)
-        )
-
-    def do(self, code: str, folders: Folders) -> str:
-        done = self.python(code, folders)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def rules(self) -> list[str]:
-        """The rules and chains of the firewall, of both families."""
-        saved = self.run("iptables-save") + self.run("ip6tables-save")
-        declared = [line.split()[0] for line in saved.splitlines() if line.startswith(":DOCKER")]
-        return sorted([*declared, *(x for x in saved.splitlines() if x.startswith("-A"))])
-
-    def interfaces(self) -> list[str]:
-        shown = self.run("ip", "-brief", "link").splitlines()
-        return sorted(line.split()[0].partition("@")[0] for line in shown)
-
-
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    name = f"workshop-test-{secrets.token_hex(3)}"
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    yield Machine(name)
-    subprocess.run(["ip", "netns", "delete", name], check=True)
-
-
-@pytest.fixture
-def make(machine: Machine) -> Iterator[Callable[[], Folders]]:
-    """Makes folders for an engine; that engine is ended after the test, whatever happened."""
-    # Not pytest's folder: the path of a socket may have 107 characters only.
-    top = Path(tempfile.mkdtemp(prefix="workshop-"))
-    made: list[Folders] = []
-
-    def make() -> Folders:
-        folder = top / str(len(made))
-        made.append(Folders(folder / "run", folder / "data"))
-        return made[-1]
-
-    yield make
-    for folders in made:
-        for pid in embedded._daemons(folders):
-            os.kill(pid, signal.SIGCONT)
-        if machine.python(STOP, folders).returncode:
-            machine.do(LAUNCH, folders)
-            machine.do(STOP, folders)
-        assert not embedded._mounts(folders)
-    shutil.rmtree(top)
+pytestmark = pytest.mark.slow
 
 
 def engine(folders: Folders) -> docker.DockerClient:
