@@ -74,6 +74,7 @@ def all_gone(processes):
     return [left for left in alive if left.status() != psutil.STATUS_ZOMBIE] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_headless_run_that_is_stopped_while_its_kernel_starts(tmp_path, number):
     path = tmp_path / "empty.ipynb"
@@ -88,7 +89,9 @@ def test_a_headless_run_that_is_stopped_while_its_kernel_starts(tmp_path, number
     assert said.endswith("✘ Stopped.\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_headless_run_ends_its_kernel_and_what_that_runs(tmp_path, number):
     ready, orderly = tmp_path / "ready", tmp_path / "orderly"
     cell = nbformat.v4.new_code_cell(BUSY.format(ready=str(ready), orderly=str(orderly)))
