@@ -5,14 +5,19 @@ Runs are headless: progress goes to standard error, a cell a line.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
@@ -41,12 +46,27 @@ def chapters(names: Iterable[str] = ()) -> list[Path]:
     return chosen or everything
 
 
+class _KernelManager(AsyncKernelManager):
+    """Remembers whether it was told to end its kernel, and gives it time for that."""
+
+    # Seconds in which the kernel may end what it runs, as a build, before it is killed.
+    shutdown_wait_time = 30.0
+    told_to_stop = False
+
+    async def shutdown_kernel(  # type: ignore[override]
+        self, now: bool = False, restart: bool = False
+    ) -> None:
+        self.told_to_stop = True
+        await super().shutdown_kernel(now=now, restart=restart)
+
+
 def execute(path: Path) -> nbformat.NotebookNode:
     """Run all cells of a notebook in a new kernel and return it with its outputs.
 
-    Raises WorkshopError with the failed cell's number, source and error.
+    Raises WorkshopError with the failed cell's number, source and error, and
+    KeyboardInterrupt when SIGTERM or SIGINT came; the kernel and what it ran are then gone.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     start = time.monotonic()
     number = 0
@@ -64,10 +84,23 @@ def execute(path: Path) -> nbformat.NotebookNode:
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         on_cell_execute=announce,
         record_timing=False,
+        kernel_manager_class=_KernelManager,
     )
+    manager = cast(_KernelManager, client.create_kernel_manager())
     try:
         client.execute(env={**os.environ, "WORKSHOP_PROGRESS": "0"})
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+    except (Exception, asyncio.CancelledError) as error:
+        # At SIGTERM and SIGINT nbclient interrupts the cell and ends the kernel, and then fails
+        # in one of several ways.
+        failed = isinstance(error, (CellExecutionError, CellTimeoutError))
+        if getattr(error, "ename", "") == "KeyboardInterrupt" or (
+            manager.told_to_stop and not failed
+        ):
+            # What it left half done, asyncio would report at the very end.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
+            raise KeyboardInterrupt from None
+        if not failed and not isinstance(error, DeadKernelError):
+            raise
         source = code[number - 1].source if number else ""
         raise WorkshopError(
             f"{path.name}: code cell {number} failed.\n{source}\n{error}",
@@ -120,7 +153,7 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
 
 
 def lab(browser: bool) -> int:
-    """Serve JupyterLab on 127.0.0.1 with a token until Ctrl-C; returns its exit status."""
+    """Serve JupyterLab on 127.0.0.1 with a token until Ctrl-C or SIGTERM; its exit status."""
     command = [
         sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1",
         "--ServerApp.answer_yes=True",
@@ -133,10 +166,20 @@ def lab(browser: bool) -> int:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     process = subprocess.Popen(command, cwd=ROOT)
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # Ctrl-C reached JupyterLab too; this makes sure of it.
+        # Ctrl-C reached JupyterLab too, SIGTERM did not. It ends its kernels before it ends.
         process.terminate()
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
         return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
