@@ -126,7 +126,11 @@ def synthetic(files, bytes_each):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("image", help="a name on the engine")
-    image = parser.parse_args().image
+    report(parser.parse_args().image)
+
+
+def report(image):
+    """Print what ``measure`` finds, and how much memory a gigabyte takes."""
     with nothing_kept():
         bytes_ = of_image(image, client=client.connect()).size
         found = measure(image)

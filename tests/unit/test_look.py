@@ -376,7 +376,7 @@ def test_paths_never_reach_the_terminal_as_control_codes():
 # What comes out of an image may be anything
 
 
-HOSTILE = "\x1b[31m\x1b]0;title\x07\u202e\udcff<b>$x$ $y$"
+HOSTILE = "$\\foo{$\x1b[31m\x1b]0;title\x07\u202e\udcff<b>"
 
 
 def test_nothing_that_comes_out_of_an_image_reaches_a_terminal_or_a_page_as_it_is(make):
