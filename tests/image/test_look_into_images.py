@@ -112,6 +112,41 @@ def bytes_in(layer):
         return sum(m.size for m in tar if m.isfile())
 
 
+# What only the containerd image store can hold
+
+
+@pytest.mark.parametrize(
+    ("options", "folders"),
+    [
+        (["--provenance=mode=max"], {"amd64", "arm64"}),
+        (["--provenance=mode=max", "--platform=linux/amd64,linux/arm64"], {"amd64", "arm64"}),
+        (["--provenance=false", "--platform=linux/arm64"], {"arm64"}),
+    ],
+    ids=["attested", "two platforms", "another platform"],
+)
+def test_an_index_of_several_things_is_read_by_name_and_by_id(options, folders, tmp_path):
+    engine = client.connect()
+    if ["driver-type", "io.containerd.snapshotter.v1"] not in engine.info()["DriverStatus"]:
+        pytest.skip("this engine does not keep its images in the containerd image store")
+    (tmp_path / "file").write_text("12345")
+    text = "FROM scratch\nARG TARGETARCH\nCOPY file /$TARGETARCH/file\nCOPY file /file\n"
+    (tmp_path / "Dockerfile").write_text(text)
+    tag = f"{session.prefix()}/index:1"
+    labels = [f"--label={name}={value}" for name, value in session.labels().items()]
+    words = ["buildx", "build", *options, *labels, "--quiet", "--tag", tag, str(tmp_path)]
+    client.run_cli(*words)
+    try:
+        image_id = engine.images.get(tag).id
+        for name in (tag, image_id):
+            sources.forget()
+            image = of_image(name)
+            (folder,) = {path.partition("/")[0] for path in image.files} - {"file"}
+            assert folder in folders
+            assert ([layer.size for layer in image.layers], image.size) == ([5, 5], 10)
+    finally:
+        engine.api.remove_image(tag)
+
+
 # The project's own images
 
 
