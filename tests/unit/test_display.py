@@ -7,7 +7,16 @@ import subprocess
 import pytest
 
 from workshop.show import display
-from workshop.show.display import Command, Listing, Stack, Table, command_line, shorten, size
+from workshop.show.display import (
+    Command,
+    Listing,
+    Stack,
+    Table,
+    command_line,
+    printable,
+    shorten,
+    size,
+)
 
 TABLE = Table("Two <rows>", ("step", "size"), [("RUN a && b", "5 B"), ("x", "10 B")], ("size",))
 
@@ -43,6 +52,14 @@ def test_a_listing_numbers_its_lines_and_marks_the_new_ones():
     listing = Listing("Dockerfile", ["FROM a", "", "RUN <b>"], frozenset({3}))
     assert listing.text() == "Dockerfile\n    1  FROM a\n    2\n+   3  RUN <b>"
     assert "+   3  RUN &lt;b&gt;</code></pre>" in listing.html()
+
+
+def test_what_a_terminal_would_obey_is_shown_as_an_escape():
+    assert printable("a\x1b[31m\u202e\udcff\n é−") == "a\\x1b[31m\\u202e\\udcff\\n é−"
+    table = Table("\x1b", ("\x07",), [("\x9b<",)])
+    assert table.text() == "\\x1b\n\\x07\n─────\n\\x9b<"
+    assert ">\\x9b&lt;</td>" in table.html()
+    assert (Stack(["\x1b"]).text(), Stack(["\x1b"]).html()) == ("\\x1b", "<p>\\x1b</p>")
 
 
 def test_a_stack_escapes_its_strings():

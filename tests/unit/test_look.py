@@ -437,6 +437,11 @@ def everything_of(image):
     return [each.text() for each in shown]
 
 
+def test_a_very_long_word_in_the_history_is_no_trouble(make):
+    history = [{"created_by": f"RUN {'SECRET' * 50_000}"}]
+    assert make(["a"], history=history, User="1000").unwanted().findings == []
+
+
 def test_a_path_as_deep_as_can_be_is_shown(make):
     deep = "/".join("d" * 2000)
     image = make([file(f"{deep}/a", b"1")], [".wh.d"], [file(f"{deep}/b", b"2")])

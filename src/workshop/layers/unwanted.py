@@ -44,8 +44,10 @@ _WORD = (
     r"(?:SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIALS?|(?:API|ACCESS|PRIVATE|SIGNING|ENCRYPTION)_?KEY)"
 )
 # NAME=value, in the shell, in ENV and among build arguments; a reference is no value.
+# No name is endless, because looking for one in a long word would be, too.
 _ASSIGNED = re.compile(
-    rf"(?P<name>\b\w*{_WORD}\w*)=(?P<value>\"[^\"]+\"|'[^']+'|[^\s\"'$][^\s\"']*)", re.IGNORECASE
+    rf"(?P<name>\b\w{{0,80}}{_WORD}\w{{0,80}})=(?P<value>\"[^\"]+\"|'[^']+'|[^\s\"'$][^\s\"']*)",
+    re.IGNORECASE,
 )
 _KNOWN_FORMS = re.compile(
     r"(?P<url>\b[a-z][a-z+.-]*://[^\s:/@]+:[^\s@/$]+@[^\s/]+)"
