@@ -464,10 +464,22 @@ def test_an_archive_that_can_not_be_read_is_one_message(make, tmp_path, monkeypa
         look_into(str(tmp_path / "image.tar"))
 
 
-@pytest.mark.parametrize("name", [".", "/", "x" * 5000, "a\0b", "", "/dev/null"])
-def test_what_is_no_file_is_asked_of_the_engine(monkeypatch, name):
+@pytest.mark.parametrize(
+    "name", [".", "/", "..", "a/../b", "/dev/null", "", "a b", "a\0b", "\udcff", "é", "\x1b[31m"]
+)
+def test_what_is_neither_a_file_nor_a_name_is_not_asked_of_the_engine(name):
+    """It would become a part of an address, where it asks for something else."""
+    with pytest.raises(WorkshopError, match="names no image") as caught:
+        look_into(name)
+    assert str(caught.value).replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "localhost:5000/a/b-c_d:1.2@sha256:ab", "[::1]:5000/a"]
+)
+def test_what_may_be_a_name_is_asked_of_the_engine(monkeypatch, name):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    with pytest.raises(WorkshopError, match="No Docker engine answers|has no image"):
+    with pytest.raises(WorkshopError, match="No Docker engine answers"):
         look_into(name)
 
 

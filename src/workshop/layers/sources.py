@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,7 @@ import requests
 from docker.models.images import Image as EngineImage
 
 from ..errors import WorkshopError
-from ..show.display import printable
+from ..show.display import printable, shorten
 from . import archive, kept
 from .image import Image
 from .layer import Contents
@@ -25,6 +26,9 @@ from .tar import Stream
 
 IN_MEMORY = 8  # images, of some 10 MB each
 CHUNK = 1 << 20
+
+_NAME = re.compile(r"[A-Za-z0-9_.:/@\[\]-]+")
+_NAMES = "Use a name that `docker images` lists, or the file of an archive."
 
 
 @contextlib.contextmanager
@@ -109,17 +113,20 @@ def of_archive(path: Path, fingerprint: Collection[str] = ()) -> Image:
 
 
 def _find(name: str, client: docker.DockerClient | None) -> EngineImage:
+    # The name becomes part of an address, so "." would be another question to the engine.
+    if not _NAME.fullmatch(name) or {"", ".", ".."} & set(name.split("/")):
+        raise WorkshopError(f"{shorten(repr(name), 80)} names no image.", _NAMES)
     try:
         return (client or docker.from_env()).images.get(name)
     except (docker.errors.ImageNotFound, docker.errors.NullResource):
         raise WorkshopError(
-            f"The engine has no image {name!r}.",
+            f"The engine has no image {shorten(repr(name), 80)}.",
             "`docker images` lists what there is; the file of an archive works too.",
         ) from None
     except docker.errors.APIError as error:
         raise WorkshopError(
-            f"{name!r} names no image: {printable(str(error.explanation))}.",
-            "Use a name that `docker images` lists.",
+            f"{shorten(repr(name), 80)} names no image: {printable(str(error.explanation))}.",
+            _NAMES,
         ) from None
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise WorkshopError(
