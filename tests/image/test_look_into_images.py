@@ -126,7 +126,7 @@ def bytes_in(layer):
 )
 def test_an_index_of_several_things_is_read_by_name_and_by_id(options, folders, tmp_path):
     engine = client.connect()
-    if ["driver-type", "io.containerd.snapshotter.v1"] not in engine.info()["DriverStatus"]:
+    if ["driver-type", "io.containerd.snapshotter.v1"] not in (engine.info()["DriverStatus"] or []):
         pytest.skip("this engine does not keep its images in the containerd image store")
     (tmp_path / "file").write_text("12345")
     text = "FROM scratch\nARG TARGETARCH\nCOPY file /$TARGETARCH/file\nCOPY file /file\n"

@@ -110,7 +110,7 @@ class Image:
 
     @cached_property
     def texts(self) -> dict[str, str]:
-        """The kept files of the final file system, by path; see archive.Contents."""
+        """The kept files of the final file system, by path; see layer.Contents."""
         found = {}
         for path, file in self.files.items():
             text = self.contents[file.layer].texts.get(path)
