@@ -1,6 +1,6 @@
 """Look into an image. Useful alone: it needs docker-py or an archive, not the tutorial.
 
-Each module imports only from those before it:
+What each module does; each one may import those before it:
 
 tar         the members of a tar, read forward
 layer       what one layer stores, and its whiteouts

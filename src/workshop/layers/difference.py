@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..show.display import Composed, Shown, Stack, Table, shorten, size
 from .answers import ROWS, readable
 from .image import File
-
-if TYPE_CHECKING:
-    from .look import Look
 
 
 @dataclass(repr=False)
@@ -92,49 +89,7 @@ class Difference(Composed):
         )
 
 
-def compare(this: Look, that: Look, rows: int | None = ROWS) -> Difference:
-    """What differs from ``this`` to ``that``.
-
-    A file is changed if its kind, size, mode, owner or content is another one; times do
-    not count. Contents are compared by SHA-256, of files that are otherwise alike.
-    """
-    a, b = this.files, that.files
-    both = a.keys() & b.keys()
-    changed = {path for path in both if _features(a[path]) != _features(b[path])}
-    doubtful = {
-        path
-        for path in both - changed
-        if a[path].first.size
-        and this.layers[a[path].layer].digest != that.layers[b[path].layer].digest
-    }
-    if doubtful:
-        ours, theirs = this.fingerprints(doubtful), that.fingerprints(doubtful)
-        changed |= {path for path in doubtful if ours[path] != theirs[path]}
-    old, new = this.known_packages.versions, that.known_packages.versions
-    names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    sizes = this.packages().items, that.packages().items
-    return Difference(
-        (this.image.name, that.image.name),
-        [
-            ("layers", this.size, that.size),
-            ("superseded", this.superseded_bytes, that.superseded_bytes),
-            (
-                "final file system",
-                this.size - this.superseded_bytes,
-                that.size - that.superseded_bytes,
-            ),
-        ],
-        {path: b[path].bytes for path in sorted(b.keys() - both)},
-        {path: a[path].bytes for path in sorted(a.keys() - both)},
-        {path: (a[path].bytes, b[path].bytes) for path in sorted(changed)},
-        {name: (old.get(name, "–"), new.get(name, "–")) for name in names},
-        {n: (sizes[0].get(n, (0, 0))[0], sizes[1].get(n, (0, 0))[0]) for n in names},
-        _settings(this.image.config, that.image.config),
-        rows,
-    )
-
-
-def _features(file: File) -> tuple[object, ...]:
+def features(file: File) -> tuple[object, ...]:
     """What makes a file another one, its content apart."""
     entry = file.entry
     kind = "file" if entry.kind == "hard link" else entry.kind
@@ -142,7 +97,7 @@ def _features(file: File) -> tuple[object, ...]:
     return kind, entry.mode, entry.uid, entry.gid, target, file.first.size
 
 
-def _settings(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[str, str]]:
+def settings(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """Settings that differ, both values as JSON; variables one by one, labels left out."""
     found = {}
     a, b = old.get("config") or {}, new.get("config") or {}

@@ -20,7 +20,7 @@ from ..show.display import Composed, Shown, Stack, Table, bar, printable, shorte
 from ..show.figure import Figure, Row
 from . import packages, unwanted
 from .answers import ROWS, Owner, Sizes, Unwanted, by_folder, readable
-from .difference import Difference, compare
+from .difference import Difference, features, settings
 from .image import File, Image, Layer, Superseded, instruction
 from .sources import digests_of, of_archive, of_image
 
@@ -212,8 +212,45 @@ class Look(Composed):
         return Unwanted(unwanted.findings(self.image), rows, self._number)
 
     def diff(self, other: Look, rows: int | None = ROWS) -> Difference:
-        """What differs in ``other``? Files by content, packages, settings."""
-        return compare(self, other, rows)
+        """What differs in ``other``? Files, packages, settings.
+
+        A file is changed if its kind, size, mode, owner or content is another one; times do
+        not count. Contents are compared by SHA-256, of files that are otherwise alike.
+        """
+        a, b = self.files, other.files
+        both = a.keys() & b.keys()
+        changed = {path for path in both if features(a[path]) != features(b[path])}
+        doubtful = {
+            path
+            for path in both - changed
+            if a[path].first.size
+            and self.layers[a[path].layer].digest != other.layers[b[path].layer].digest
+        }
+        if doubtful:
+            ours, theirs = self.fingerprints(doubtful), other.fingerprints(doubtful)
+            changed |= {path for path in doubtful if ours[path] != theirs[path]}
+        old, new = self.known_packages.versions, other.known_packages.versions
+        names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+        sizes = self.packages().items, other.packages().items
+        return Difference(
+            (self.image.name, other.image.name),
+            [
+                ("layers", self.size, other.size),
+                ("superseded", self.superseded_bytes, other.superseded_bytes),
+                (
+                    "final file system",
+                    self.size - self.superseded_bytes,
+                    other.size - other.superseded_bytes,
+                ),
+            ],
+            {path: b[path].bytes for path in sorted(b.keys() - both)},
+            {path: a[path].bytes for path in sorted(a.keys() - both)},
+            {path: (a[path].bytes, b[path].bytes) for path in sorted(changed)},
+            {name: (old.get(name, "–"), new.get(name, "–")) for name in names},
+            {n: (sizes[0].get(n, (0, 0))[0], sizes[1].get(n, (0, 0))[0]) for n in names},
+            settings(self.image.config, other.image.config),
+            rows,
+        )
 
     def figure(self) -> Figure:
         """One picture of the whole image: its layers, and what of them is superseded."""
