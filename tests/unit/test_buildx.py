@@ -145,6 +145,15 @@ def test_a_failing_run_is_told_with_its_step_last_lines_and_status():
     assert "the last good state was kept" in error.fix
 
 
+def test_what_was_cancelled_beside_it_is_not_what_failed():
+    error = failure_of(
+        vertex("[builder 1/3] FROM a", begun=1, ended=2, error="context canceled"),
+        vertex("[builder 3/3] RUN make all", begun=1, ended=2, error='"/a": not found'),
+        "ERROR: failed to solve: not found",
+    )
+    assert error.step == "[builder 3/3] RUN make all"
+
+
 @pytest.mark.parametrize("form", [one_line, pretty])
 def test_a_syntax_error_is_told_with_the_line(form):
     error = failure_of(

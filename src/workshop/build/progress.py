@@ -29,6 +29,7 @@ LOG_CHARACTERS = 8000
 _NAME = re.compile(
     r"^\[(?:(?P<stage>\S.*) )? *(?P<number>\d+)/(?P<total>\d+)\] (?P<what>.*)$", re.S
 )
+_CANCELLED = re.compile(r"\bcancell?ed\b", re.I)
 _NUMBERED = ("RUN", "COPY", "ADD", "WORKDIR")
 _VARIABLE = re.compile(r"\\(?P<escaped>.)|\$\{[^}]*\}|\$\w+")
 _LIBRARY = re.compile(r"^(?:docker\.io/)?(?:library/)?")
@@ -203,12 +204,18 @@ def failed(
 
     Both are empty when no step did.
     """
-    for place in _sorted_in(vertices, dockerfile, arguments):
-        for vertex in place.vertices:
-            if vertex.error:
-                logs = (v.log for v in place.vertices if v.log)
-                return str(place.step()), vertex.log or next(logs, [])
-    return "", []
+    broken = [
+        (place, vertex)
+        for place in _sorted_in(vertices, dockerfile, arguments)
+        for vertex in place.vertices
+        if vertex.error
+    ]
+    if not broken:
+        return "", []
+    # What went on beside it was cancelled, which counts as an error of its own.
+    place, vertex = min(broken, key=lambda pair: _CANCELLED.search(pair[1].error) is not None)
+    logs = (other.log for other in place.vertices if other.log)
+    return str(place.step()), vertex.log or next(logs, [])
 
 
 def _sorted_in(
