@@ -9,6 +9,7 @@ one is a reader of its own, with a session of its own.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from collections import defaultdict
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 # A session of our own, so that a reader's images are neither used nor removed.
@@ -25,9 +27,12 @@ os.environ["WORKSHOP_SESSION"] = secrets.token_hex(4)
 os.environ["WORKSHOP_PROGRESS"] = "0"
 
 ROOT = Path(__file__).parent
+MOUNTS = Path("/proc/mounts")
 NEEDS_NO_ENGINE = (ROOT / "tests" / "unit", ROOT / "tests" / "notebooks")
 # So that no worker is left alone with a long file at the end.
-LONGEST_FIRST = ("07-", "08-", "01-", "02-", "09-", "test_production", "03-", "06-", "test_look")
+LONGEST_FIRST = (
+    "test_other_store", "07-", "01-", "08-", "02-", "test_production", "09-", "03-", "06-", "test_base_images",
+)  # fmt: skip
 
 
 class Suite:
@@ -129,7 +134,23 @@ def everything() -> dict[str, set[str]]:
         "images": seen(engine.images.list, lambda i: (i.tags or [i.id])[0]),
         "networks": seen(engine.networks.list, lambda n: n.name),
         "volumes": seen(engine.volumes.list, lambda v: v.name),
+        "mounts": abandoned_mounts(engine),
     }
+
+
+def abandoned_mounts(engine: docker.DockerClient) -> set[str]:
+    """File systems of containers that are gone, on an engine of this machine."""
+    if not MOUNTS.exists():
+        return set()
+    root = engine.info()["DockerRootDir"]
+    form = re.compile(rf"{re.escape(root)}/(?:overlay2/\w+/merged|rootfs/overlayfs/\w+)$")
+    mounted = {line.split()[1] for line in MOUNTS.read_text().splitlines()}
+    used = {
+        (c.attrs.get("GraphDriver", {}).get("Data") or {}).get("MergedDir")
+        or f"{root}/rootfs/overlayfs/{c.id}"
+        for c in engine.containers.list(all=True, ignore_removed=True)
+    }
+    return set(filter(form.match, mounted)) - used
 
 
 def pytest_configure(config: pytest.Config) -> None:
