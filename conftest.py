@@ -31,7 +31,7 @@ MOUNTS = Path("/proc/mounts")
 NEEDS_NO_ENGINE = (ROOT / "tests" / "unit", ROOT / "tests" / "notebooks")
 # So that no worker is left alone with a long file at the end.
 LONGEST_FIRST = (
-    "test_other_store", "07-", "01-", "08-", "02-", "test_production", "09-", "03-", "06-", "test_base_images",
+    "test_other_store", "07-", "01-", "08-", "02-", "test_production", "09-", "03-", "06-",
 )  # fmt: skip
 
 
