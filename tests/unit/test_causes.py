@@ -1,0 +1,33 @@
+"""The table of error texts: what a registry's no means, official or a mirror."""
+
+import pytest
+
+from workshop.bases import images
+from workshop.engine import causes
+
+
+@pytest.mark.parametrize("row", causes.TABLE)
+def test_every_row_can_be_found_and_names_only_what_its_callers_give(row):
+    names = {
+        "engine": ("engine", "group", "certificates", "reason", "text"),
+        "pull": ("registry", "reference", "mirror", "text"),
+        "build": ("text",),
+    }[row.subject]
+    filled = dict.fromkeys(names, "…")
+    assert row.what.format(**filled)
+    assert row.fix.format(**filled)
+
+
+def test_the_first_row_of_the_subject_counts():
+    text = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+    found = causes.find("pull", text, registry="It", reference="x:1", mirror="")
+    assert found is not None
+    assert found.kind == "certificate"
+    assert text in found.what
+    assert causes.find("pull", "something new") is None
+
+
+def test_a_forbidden_pull_is_a_proxy_on_the_way_to_the_official_registry_alone():
+    text = "error: 403 Forbidden"
+    assert isinstance(images._pull_problem("x:1", "", text), images._OutOfReach)
+    assert not isinstance(images._pull_problem("x:1", "mirror", text), images._OutOfReach)
