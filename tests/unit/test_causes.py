@@ -2,7 +2,7 @@
 
 import pytest
 
-from workshop.bases import images
+from workshop.bases import pull
 from workshop.engine import causes
 
 
@@ -29,5 +29,5 @@ def test_the_first_row_of_the_subject_counts():
 
 def test_a_forbidden_pull_is_a_proxy_on_the_way_to_the_official_registry_alone():
     text = "error: 403 Forbidden"
-    assert isinstance(images._pull_problem("x:1", "", text), images._OutOfReach)
-    assert not isinstance(images._pull_problem("x:1", "mirror", text), images._OutOfReach)
+    assert isinstance(pull.pull_problem("x:1", "", text), pull.OutOfReach)
+    assert not isinstance(pull.pull_problem("x:1", "mirror", text), pull.OutOfReach)

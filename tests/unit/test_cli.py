@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 import archives
-import engines
+import listeners
 import pytest
 
 from workshop import cli
@@ -282,7 +282,7 @@ def test_a_checkout_that_cannot_be_written_is_one_message(monkeypatch, tmp_path,
 
 def test_an_engine_that_stops_answering_is_one_message(monkeypatch, capsys):
     """It answers until the first request in the middle of a command, and then is gone."""
-    with engines.listening(engines.telling(engines.DOCKER)) as host:
+    with listeners.listening(listeners.telling(listeners.DOCKER)) as host:
         monkeypatch.setenv("DOCKER_HOST", host)
         client.forget()
         engine = client.connect()
@@ -294,7 +294,7 @@ def test_an_engine_that_stops_answering_is_one_message(monkeypatch, capsys):
 
 
 def test_what_the_engine_refuses_is_one_message(monkeypatch, capsys):
-    with engines.listening(engines.telling(engines.DOCKER)) as host:
+    with listeners.listening(listeners.telling(listeners.DOCKER)) as host:
         monkeypatch.setenv("DOCKER_HOST", host)
         client.forget()
         assert cli.main(["images"]) == 1

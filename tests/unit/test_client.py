@@ -3,7 +3,7 @@
 import json
 import os
 
-import engines
+import listeners
 import pytest
 
 from workshop.engine import client, embedded
@@ -141,7 +141,7 @@ def test_no_engine_is_an_error_that_names_what_was_tried(machine, monkeypatch):
 def test_a_chosen_engine_that_is_dead_is_an_error_and_never_another_engine(
     machine, monkeypatch, by
 ):
-    with engines.listening(engines.telling(engines.DOCKER)) as alive:
+    with listeners.listening(listeners.telling(listeners.DOCKER)) as alive:
         monkeypatch.setattr(client, "DEFAULT_HOST", alive)
         monkeypatch.setattr(embedded, "_launch", lambda: pytest.fail("the embedded one started"))
         machine(WITH_BUILDX if by == "DOCKER_HOST" else with_context(NOWHERE) + WITH_BUILDX)
@@ -159,7 +159,7 @@ def test_a_chosen_engine_that_is_dead_is_an_error_and_never_another_engine(
 
 def test_an_engine_that_you_may_not_use_is_not_absent(machine, monkeypatch):
     machine()
-    with engines.locked_socket() as host:
+    with listeners.locked_socket() as host:
         monkeypatch.setattr(client, "DEFAULT_HOST", host)
         monkeypatch.setattr(client, "EMBEDDED", client.Endpoint(NOWHERE))
         for ask in (client.find, client.host, embedded.start, embedded.status):
@@ -174,8 +174,8 @@ def test_an_engine_that_you_may_not_use_is_not_absent(machine, monkeypatch):
 def test_a_locked_socket_is_no_obstacle_where_another_engine_answers(machine, monkeypatch):
     machine()
     with (
-        engines.listening(engines.telling(engines.DOCKER)) as alive,
-        engines.locked_socket() as locked,
+        listeners.listening(listeners.telling(listeners.DOCKER)) as alive,
+        listeners.locked_socket() as locked,
     ):
         monkeypatch.setattr(client, "DEFAULT_HOST", locked)
         monkeypatch.setattr(client, "EMBEDDED", client.Endpoint(alive))
@@ -194,9 +194,9 @@ def company(monkeypatch, tmp_path):
 
 
 def test_tls_by_the_environment(machine, monkeypatch, tmp_path, company):
-    files = engines.certificates(tmp_path / "certificates")
+    files = listeners.certificates(tmp_path / "certificates")
     machine()
-    with engines.listening(engines.telling(engines.DOCKER), files) as host:
+    with listeners.listening(listeners.telling(listeners.DOCKER), files) as host:
         monkeypatch.setenv("DOCKER_HOST", host)
         monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
         monkeypatch.setenv("DOCKER_CERT_PATH", str(files))
@@ -209,11 +209,11 @@ def test_tls_by_the_environment(machine, monkeypatch, tmp_path, company):
 
 @pytest.mark.parametrize("skip", [False, True])
 def test_tls_by_a_context(machine, monkeypatch, tmp_path, company, skip):
-    files = engines.certificates(tmp_path / "docker")
+    files = listeners.certificates(tmp_path / "docker")
     # What these say is for DOCKER_HOST alone.
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", "/nowhere")
-    with engines.listening(engines.telling(engines.DOCKER), files) as host:
+    with listeners.listening(listeners.telling(listeners.DOCKER), files) as host:
         machine(with_context(host, tls=str(tmp_path), skip=skip))
         assert client.connect().version()["Version"] == "26.1.5"
         told = {n: v for n, v in client.environment().items() if n in client.ENGINE_VARIABLES}
@@ -222,8 +222,8 @@ def test_tls_by_a_context(machine, monkeypatch, tmp_path, company, skip):
 
 
 def test_what_is_wrong_with_tls_is_said(machine, monkeypatch, tmp_path):
-    files = engines.certificates(tmp_path / "certificates")
-    foreign = engines.certificates(tmp_path / "foreign")
+    files = listeners.certificates(tmp_path / "certificates")
+    foreign = listeners.certificates(tmp_path / "foreign")
     machine()
 
     def problem(host, verify="1", folder=files):
@@ -234,13 +234,13 @@ def test_what_is_wrong_with_tls_is_said(machine, monkeypatch, tmp_path):
             client.find()
         return caught.value.what
 
-    with engines.listening(engines.telling(engines.DOCKER), files) as host:
+    with listeners.listening(listeners.telling(listeners.DOCKER), files) as host:
         assert "does not vouch for" in problem(host, folder=foreign)
         assert f"are not in {tmp_path / 'none'}" in problem(host, folder=tmp_path / "none")
         (tmp_path / "alone").mkdir()
         (tmp_path / "alone" / "ca.pem").write_bytes((files / "ca.pem").read_bytes())
         assert "wants TLS, with a client certificate" in problem(host, folder=tmp_path / "alone")
-    with engines.listening(engines.telling(engines.DOCKER)) as host:
+    with listeners.listening(listeners.telling(listeners.DOCKER)) as host:
         assert "does not speak TLS" in problem(host)
 
 
@@ -288,16 +288,16 @@ PODMAN = {
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        (engines.DOCKER, None),
-        ({**engines.DOCKER, "Version": "dev"}, None),
-        ({**engines.DOCKER, "Version": "20.10.24+dfsg1", "ApiVersion": "1.41"}, "20.10.24+dfsg1"),
+        (listeners.DOCKER, None),
+        ({**listeners.DOCKER, "Version": "dev"}, None),
+        ({**listeners.DOCKER, "Version": "20.10.24+dfsg1", "ApiVersion": "1.41"}, "20.10.24+dfsg1"),
         (PODMAN, "Podman 5.2.1 answers"),
         ({"ApiVersion": "1.45"}, None),
     ],
 )
 def test_which_engines_will_do(machine, monkeypatch, told, said):
     machine()
-    with engines.listening(engines.telling(told)) as host:
+    with listeners.listening(listeners.telling(told)) as host:
         monkeypatch.setenv("DOCKER_HOST", host)
         if said is None:
             assert client.check_engine() == told

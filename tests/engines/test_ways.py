@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-import engines
+import listeners
 import pytest
 
 from workshop.engine import client, session
@@ -50,7 +50,7 @@ def path():
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    return engines.certificates(tmp_path_factory.mktemp("tls") / "files")
+    return listeners.certificates(tmp_path_factory.mktemp("tls") / "files")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def python(script, *arguments, env):
 @pytest.mark.parametrize("by", ["environment", "DOCKER_CONTEXT", "current context"])
 def test_all_of_it_by_tcp(path, files, clean_environment, by, tls):
     env = clean_environment
-    with engines.listening(engines.forwarding(path), files if tls != "plain" else None) as host:
+    with listeners.listening(listeners.forwarding(path), files if tls != "plain" else None) as host:
         if by == "environment":
             env["DOCKER_HOST"] = host
             if tls != "plain":
