@@ -123,7 +123,7 @@ def test_build_arguments_of_the_options():
 
 
 def test_a_failing_run_is_told_with_its_step_last_lines_and_status():
-    name = "[builder 3/3] RUN make all"
+    name = "[3/3] RUN make all"
     error = failure_of(
         vertex(name, begun=1),
         log(name, "".join(f"line {n}\n" for n in range(40))),
@@ -131,7 +131,7 @@ def test_a_failing_run_is_told_with_its_step_last_lines_and_status():
         log(name, "Error 1\r\n\n"),
         vertex(name, begun=1, ended=2, error="process did not complete successfully: exit code: 2"),
         "------",
-        " > [builder 3/3] RUN make all:",
+        " > [3/3] RUN make all:",
         "0.1 make: *** [all] Error 1",
         "------",
         "ERROR: failed to solve: process did not complete successfully: exit code: 2",
@@ -147,11 +147,11 @@ def test_a_failing_run_is_told_with_its_step_last_lines_and_status():
 
 def test_what_was_cancelled_beside_it_is_not_what_failed():
     error = failure_of(
-        vertex("[builder 1/3] FROM a", begun=1, ended=2, error="context canceled"),
-        vertex("[builder 3/3] RUN make all", begun=1, ended=2, error='"/a": not found'),
+        vertex("[1/3] FROM a", begun=1, ended=2, error="context canceled"),
+        vertex("[3/3] RUN make all", begun=1, ended=2, error='"/a": not found'),
         "ERROR: failed to solve: not found",
     )
-    assert error.step == "[builder 3/3] RUN make all"
+    assert error.step == "[3/3] RUN make all"
 
 
 @pytest.mark.parametrize("form", [one_line, pretty])

@@ -63,7 +63,7 @@ def steps_of(dockerfile, *events, arguments=None):
 
 def one(text, *events):
     """The one step besides FROM of a stage called x."""
-    _, *found = steps_of(f"FROM a AS x\n{text}\n", vertex("[x 1/2] FROM a"), *events)
+    _, *found = steps_of(f"FROM a AS x\n{text}\n", vertex("[1/2] FROM a"), *events)
     (step,) = found
     return step
 
@@ -71,35 +71,35 @@ def one(text, *events):
 def test_an_instruction_that_ran():
     step = one(
         "RUN a",
-        vertex("[x 2/2] RUN  a"),
-        vertex("[x 2/2] RUN  a", begun=1),
-        vertex("[x 2/2] RUN  a", begun=1, ended=3),
+        vertex("[2/2] RUN  a"),
+        vertex("[2/2] RUN  a", begun=1),
+        vertex("[2/2] RUN  a", begun=1, ended=3),
     )
-    assert step == progress.Step("x", 2, 2, "RUN a", False, 2.0)
+    assert step == progress.Step("", 2, 2, "RUN a", False, 2.0)
     assert step.state == "ran"
-    assert str(step) == "[x 2/2] RUN a"
+    assert str(step) == "[2/2] RUN a"
 
 
 def test_cached_stays_cached_when_a_later_event_does_not_repeat_it():
     step = one(
         "RUN a",
-        vertex("[x 2/2] RUN a", begun=1, ended=1, cached=True),
-        vertex("[x 2/2] RUN a", begun=1),
+        vertex("[2/2] RUN a", begun=1, ended=1, cached=True),
+        vertex("[2/2] RUN a", begun=1),
     )
     assert (step.cached, step.state) == (True, "cached")
 
 
 def test_a_step_that_the_builder_never_began_did_not_run():
-    assert one("RUN a", vertex("[x 2/2] RUN a")).state == "cached"
+    assert one("RUN a", vertex("[2/2] RUN a")).state == "cached"
 
 
 def test_the_time_of_a_step_is_the_sum_of_its_intervals():
     step = one(
         "RUN a",
-        vertex("[x 2/2] RUN a", begun=1, ended=3),
-        vertex("[x 2/2] RUN a", begun=10),
-        vertex("[x 2/2] RUN a", begun=10, ended=14),
-        vertex("[x 2/2] RUN a", begun=10),
+        vertex("[2/2] RUN a", begun=1, ended=3),
+        vertex("[2/2] RUN a", begun=10),
+        vertex("[2/2] RUN a", begun=10, ended=14),
+        vertex("[2/2] RUN a", begun=10),
     )
     assert step.seconds == 6.0
 
@@ -113,7 +113,7 @@ def test_the_time_of_a_step_is_the_sum_of_its_intervals():
     ],
 )
 def test_from_is_named_as_the_dockerfile_has_it(name):
-    (step,) = steps_of("FROM python:3.13-slim AS x", vertex(f"[x 1/1] FROM {name}", cached=True))
+    (step,) = steps_of("FROM python:3.13-slim AS x", vertex(f"[1/1] FROM {name}", cached=True))
     assert (step.instruction, step.cached, step.state) == ("FROM python:3.13-slim", None, "base")
     assert str(step) == "FROM python:3.13-slim"
 
@@ -174,6 +174,16 @@ def test_a_stage_with_ten_steps_or_more():
     ]
 
 
+def test_a_stage_has_its_name_where_there_are_several():
+    text = "FROM a AS one\nRUN b\n"
+    steps = steps_of(text, vertex("[2/2] RUN b"))
+    both = steps_of(
+        f"{text}FROM a\nRUN c", vertex("[one 2/2] RUN b"), vertex("[stage-1 2/2] RUN c")
+    )
+    assert [str(step) for step in steps] == ["[2/2] RUN b"]
+    assert [str(step) for step in both] == ["[one 2/2] RUN b", "[stage-1 2/2] RUN c"]
+
+
 def test_a_heredoc_is_one_step():
     text = "FROM a\nRUN <<EOF\n\nset -e\nCOPY no . instruction\nEOF\nCOPY <<EOF /x\nRUN\nEOF\n"
     steps = steps_of(
@@ -190,9 +200,9 @@ def test_a_heredoc_is_one_step():
 def test_a_step_under_two_digests_is_listed_once():
     step = one(
         "RUN a",
-        vertex("[x 2/2] RUN a", digest="sha256:1", begun=1, ended=5),
-        vertex("[x 2/2] RUN a", digest="sha256:2", begun=2, ended=8),
-        vertex("[x 2/2] RUN a", digest="sha256:3", begun=20, ended=21),
+        vertex("[2/2] RUN a", digest="sha256:1", begun=1, ended=5),
+        vertex("[2/2] RUN a", digest="sha256:2", begun=2, ended=8),
+        vertex("[2/2] RUN a", digest="sha256:3", begun=20, ended=21),
     )
     assert (step.ran, step.seconds) == (True, 8.0)
 
@@ -200,8 +210,8 @@ def test_a_step_under_two_digests_is_listed_once():
 def test_a_step_is_cached_when_one_of_its_digests_is():
     step = one(
         "RUN a",
-        vertex("[x 2/2] RUN a", digest="sha256:1", begun=1, ended=5),
-        vertex("[x 2/2] RUN a", digest="sha256:2", cached=True),
+        vertex("[2/2] RUN a", digest="sha256:1", begun=1, ended=5),
+        vertex("[2/2] RUN a", digest="sha256:2", cached=True),
     )
     assert step.cached
 
@@ -234,10 +244,10 @@ def test_equal_instructions_keep_their_places_under_somebody_elses_name():
 def test_a_step_that_is_not_in_the_dockerfile_is_shown_as_the_builder_names_it():
     (_, step) = steps_of(
         "FROM a AS x",
-        vertex("[x 1/2] FROM a"),
-        vertex("[x 2/2] ONBUILD RUN b", begun=1, ended=2),
+        vertex("[1/2] FROM a"),
+        vertex("[2/2] ONBUILD RUN b", begun=1, ended=2),
     )
-    assert str(step) == "[x 2/2] ONBUILD RUN b"
+    assert str(step) == "[2/2] ONBUILD RUN b"
 
 
 def test_progress_names_the_step_and_the_newest_line():

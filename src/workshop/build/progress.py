@@ -250,7 +250,7 @@ def _sorted_in(
 def _places(dockerfile: str, arguments: Mapping[str, str] | None) -> list[_Place]:
     """The steps of a Dockerfile, named and numbered as BuildKit does it.
 
-    A stage without a name is called after its number if there are several. A FROM that
+    A stage is named if there are several, after its number if it has no name. A FROM that
     names an earlier stage is no step. Stages that start from one image share its FROM.
     """
     stages = grammar.stages(dockerfile, arguments)
@@ -268,7 +268,7 @@ def _places(dockerfile: str, arguments: Mapping[str, str] | None) -> list[_Place
         if grammar.stage_of(instruction):
             close()
             current, of_stage, total, number = current + 1, [], 0, 0
-            name = stages[current].name or (f"stage-{current}" if len(stages) > 1 else "")
+            name = (stages[current].name or f"stage-{current}") if len(stages) > 1 else ""
             base = stages[current].base
             if base != "scratch" and grammar.earlier_stage(stages, current) is None:
                 total = number = 1
