@@ -131,7 +131,8 @@ def everything() -> dict[str, set[str]]:
         "containers": seen(
             partial(engine.containers.list, all=True, ignore_removed=True), lambda c: c.name
         ),
-        "images": seen(engine.images.list, lambda i: (i.tags or [i.id])[0]),
+        # docker-py's images.list() asks for each one again, and fails when one goes meanwhile.
+        "images": seen(engine.api.images, lambda i: (i["RepoTags"] or [i["Id"]])[0]),
         "networks": seen(engine.networks.list, lambda n: n.name),
         "volumes": seen(engine.volumes.list, lambda v: v.name),
         "mounts": abandoned_mounts(engine),
