@@ -25,7 +25,7 @@ import zstandard
 from workshop.bases import images, pull, standin
 from workshop.engine import client, session
 from workshop.errors import WorkshopError
-from workshop.layers.image import of_image
+from workshop.layers.sources import of_image
 
 PYTHON, POSTGRES = images.BASE_IMAGES
 PASSWORD = "not-a-secret"
