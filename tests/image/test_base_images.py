@@ -305,7 +305,11 @@ def test_a_stand_in_is_built_once_and_then_loaded(
     again = client.connect().images.get(name)
     assert again.tags == [name]
     assert standin.is_one(again)
-    assert of_image(name).size == of_image(str(first.id)).size == len("first\n")
+    assert (
+        of_image(name, client=engine).size
+        == of_image(str(first.id), client=engine).size
+        == len("first\n")
+    )
     assert built == [name]
 
 
