@@ -412,6 +412,7 @@ def postgres() -> images.Base:
     return images.ensure([POSTGRES])[0]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("python")
 class TestPython:
     def test_version(self) -> None:
@@ -506,6 +507,7 @@ def server(postgres: images.Base) -> Iterator[docker.models.containers.Container
         container.remove(force=True, v=True)
 
 
+@pytest.mark.slow
 class TestPostgres:
     def query(self, container, password: str, sql: str) -> tuple[int, str]:
         # Over the container's own address: the official image trusts 127.0.0.1 inside it.

@@ -158,7 +158,7 @@ def test_two_readers_in_the_same_chapter(readers):
 
 
 def test_two_readers_build_the_same_steps_at_the_same_moment():
-    rounds = 6
+    rounds = 3
     readers = [Reader(SAME_STEPS, name, str(rounds)) for name in ("one", "two")]
     try:
         for _ in range(rounds):
