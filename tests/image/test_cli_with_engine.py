@@ -76,7 +76,8 @@ def test_run_writes_the_notebook_and_a_page(workshop):
     executed = json.loads((SITE / "99-clean-up.ipynb").read_text(encoding="utf-8"))
     counts = [c["execution_count"] for c in executed["cells"] if c["cell_type"] == "code"]
     assert counts == [1, 2, 3, 4]
-    assert "nothing that the tutorial made is left" in (SITE / "99-clean-up.html").read_text("utf-8")
+    page = (SITE / "99-clean-up.html").read_text(encoding="utf-8")
+    assert "nothing that the tutorial made is left" in page
 
 
 def test_clean_removes_what_is_labelled_and_nothing_else(workshop):
