@@ -11,15 +11,18 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import docker
 import pytest
+from filelock import FileLock
 
 # A session of our own, so that a reader's images are neither used nor removed.
 os.environ["WORKSHOP_SESSION"] = secrets.token_hex(4)
@@ -29,6 +32,10 @@ os.environ["WORKSHOP_PROGRESS"] = "0"
 ROOT = Path(__file__).parent
 MOUNTS = Path("/proc/mounts")
 NEEDS_NO_ENGINE = (ROOT / "tests" / "unit", ROOT / "tests" / "notebooks")
+# Held while the engine and the base images are prepared; its name is the same in all processes.
+os.environ.setdefault("WORKSHOP_READY", str(Path(tempfile.mkdtemp(), "ready.lock")))
+READY = FileLock(os.environ["WORKSHOP_READY"])
+FAILED = Path(os.environ["WORKSHOP_READY"]).with_suffix(".failed")
 # So that no worker is left alone with a long file at the end.
 LONGEST_FIRST = (
     "test_other_store", "07-", "01-", "08-", "02-", "test_production", "09-", "03-", "06-",
@@ -44,12 +51,18 @@ class Suite:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.is_worker = hasattr(config, "workerinput")
+        self.preparing: Thread | None = None
+        self.locked = Event()
+        self.is_ready = False
+        self.failure = ""
         self.before: dict[str, set[str]] | None = None
         self.left: list[str] = []
         self.seconds: dict[str, float] = defaultdict(float)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         def place(item: pytest.Item) -> int:
+            if _needs_none(Path(item.path)):
+                return -1
             names = (n for n, name in enumerate(LONGEST_FIRST) if name in Path(item.path).name)
             return next(names, len(LONGEST_FIRST))
 
@@ -59,21 +72,43 @@ class Suite:
     def pytest_runtestloop(self) -> None:
         if self.is_worker or not self._needs_engine():
             return
+        if self.config.getoption("numprocesses", 0):
+            # Workers begin with what needs no engine meanwhile.
+            self.preparing = Thread(target=self._prepare)
+            self.preparing.start()
+            self.locked.wait()
+        else:
+            self._prepare()
+            if self.failure:
+                pytest.exit(self.failure, returncode=1)
+
+    def _prepare(self) -> None:
         from workshop.cli import prepare
 
-        start = time.monotonic()
         capture = self.config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            prepare()
+        start = time.monotonic()
+        with READY, capture.global_and_fixture_disabled():
+            self.locked.set()
+            try:
+                prepare()
+                self.before = everything()
+            except Exception as error:
+                self.failure = f"✘ {error}"
+                FAILED.write_text(self.failure, encoding="utf-8")
         self.seconds["engine and base images"] = time.monotonic() - start
-        self.before = everything()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if self.is_worker and not self.is_ready and not _needs_none(Path(item.path)):
+            with READY:
+                self.is_ready = True
+            if FAILED.exists():
+                pytest.exit(FAILED.read_text(encoding="utf-8"))
 
     def _needs_engine(self) -> bool:
         started_in = self.config.invocation_params.dir
         chosen = [started_in / arg.partition("::")[0] for arg in self.config.args]
-        return not self.config.option.collectonly and not all(
-            any(path.is_relative_to(folder) for folder in NEEDS_NO_ENGINE) for path in chosen
-        )
+        return not self.config.option.collectonly and not all(map(_needs_none, chosen))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         file = report.nodeid.partition("::")[0]
@@ -82,6 +117,11 @@ class Suite:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not self._needs_engine():
+            return
+        if self.preparing:
+            self.preparing.join()
+        if self.failure:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
         from workshop.engine import session as ours
 
@@ -108,10 +148,18 @@ class Suite:
         terminalreporter.section("seconds by part")
         for part, seconds in sorted(self.seconds.items(), key=lambda item: -item[1]):
             write(f"{seconds:8.1f}  {part}")
+        if self.failure:
+            terminalreporter.section("no engine, or no base images", red=True)
+            write(self.failure)
         if self.left:
             terminalreporter.section("left behind on the engine", red=True)
             for line in self.left:
                 write(line)
+
+
+def _needs_none(path: Path) -> bool:
+    """True for a file or folder whose tests need no engine."""
+    return any(path.is_relative_to(folder) for folder in NEEDS_NO_ENGINE)
 
 
 def everything() -> dict[str, set[str]]:
