@@ -61,16 +61,22 @@ class Look(Composed):
         self.base_layers = len(below) if mine[: len(below)] == list(below) else 0
 
     def parts(self) -> Stack:
-        image = self.image
-        shown: list[Shown | str] = [
-            self._layer_table(),
-            "█ can be seen, ░ superseded. Files: + added, ~ changed, − removed.",
-            f"{size(image.size)} in {_many(len(image.layers), 'layer')}. Superseded: "
-            f"{size(image.superseded_bytes)}.",
-        ]
-        if image.superseded:
+        shown: list[Shown | str] = [self.by_layer()]
+        if self.image.superseded:
             shown.append(self.superseded())
         return Stack(shown)
+
+    def by_layer(self) -> Stack:
+        """What does each layer store, and what of it is superseded?"""
+        image = self.image
+        return Stack(
+            [
+                self._layer_table(),
+                "█ can be seen, ░ superseded. Files: + added, ~ changed, − removed.",
+                f"{size(image.size)} in {_many(len(image.layers), 'layer')}. Superseded: "
+                f"{size(image.superseded_bytes)}.",
+            ]
+        )
 
     @property
     def _name(self) -> str:
