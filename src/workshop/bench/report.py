@@ -43,8 +43,8 @@ COLUMNS = {
     "lost_requests": Column("lost at stop", "{:.0f}".format),
 }
 COMPARED = (
-    f"Every server got the same settings: {SETTINGS}. What differs is the image, and for "
-    "“lost at stop” also gunicorn.conf.py, which only the production image has."
+    f"Every server got the same settings: {SETTINGS}. Only for “lost at stop” each image has "
+    "its own, because how a server drains is one of them."
 )
 
 

@@ -1,7 +1,8 @@
 """What a container of an image does: it starts, answers, holds memory, and stops.
 
 All servers get the same settings of gunicorn, in GUNICORN_CMD_ARGS, which outranks
-gunicorn.conf.py: the images are compared, not their numbers of workers. Nothing is asked
+gunicorn.conf.py: the images are compared, not their numbers of workers. Only at stop each
+has its own, because how a server drains is one of them. Nothing is asked
 from this machine, only from container to container, because the engine may be elsewhere.
 """
 
@@ -93,7 +94,7 @@ def measure(space: Workspace, load_generator: str) -> Iterator[tuple[str, float]
         _prepare(server)
         yield "requests_per_s", _answers_per_second(load_generator, network)
         yield "memory_bytes", _memory(server)
-    yield "lost_requests", lost_at_stop(space, env=env)[1]
+    yield "lost_requests", lost_at_stop(space)[1]
 
 
 def build_load_generator() -> str:
