@@ -2,8 +2,8 @@
 
 The whole suite is one pytest run: unit tests, tests of images, the notebooks
 (collected by nbval) and a browser. Notebook cells are no test functions, so this is
-done in hooks and not in fixtures. Two workers share the files out (pytest-xdist): each
-one is a reader of its own, with a session of its own.
+done in hooks and not in fixtures. They run in workers (pytest-xdist): each one is a reader
+of its own, with a session of its own.
 """
 
 from __future__ import annotations
