@@ -292,6 +292,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_a_stand_in_is_built_once_and_then_loaded(
     recipe: Path, name: str, built: list[str]
 ) -> None:
@@ -310,6 +311,7 @@ def test_a_stand_in_is_built_once_and_then_loaded(
     assert built == [name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "changed", "another image"])
 def test_a_damaged_archive_is_made_anew(
     recipe: Path,
@@ -341,6 +343,7 @@ def test_a_damaged_archive_is_made_anew(
     assert built == [name, name]
 
 
+@pytest.mark.slow
 def test_a_new_recipe_takes_the_place_of_the_old_one(
     recipe: Path, name: str, built: list[str]
 ) -> None:
@@ -355,6 +358,7 @@ def test_a_new_recipe_takes_the_place_of_the_old_one(
     assert not old.parent.exists()
 
 
+@pytest.mark.slow
 def test_a_pulled_image_is_never_overwritten(
     recipe: Path, name: str, tiny: Callable[[str], str]
 ) -> None:
@@ -366,6 +370,7 @@ def test_a_pulled_image_is_never_overwritten(
     assert pull.on_engine(standin.private(name)) is None
 
 
+@pytest.mark.slow
 def test_a_question_to_debian_without_an_answer_leaves_no_container(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -15,6 +15,7 @@ from workshop.engine import client, session
 from workshop.lesson.workspace import Workspace
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("left_clean"),
     pytest.mark.skipif(os.name == "nt", reason="processes are looked for as on Unix"),
 ]

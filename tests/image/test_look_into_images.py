@@ -177,6 +177,7 @@ def test_superseded_bytes_are_exact_on_the_articles_image(article, saved):
     assert_exact(of_image(article.tag), stored_in(saved), flattened(article.tag))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", ["python:3.13-slim", "postgres:17"])
 def test_superseded_bytes_are_exact_on_the_base_images(image, tmp_path):
     client.run_cli("save", "--output", str(tmp_path / "image.tar"), image)
