@@ -85,9 +85,9 @@ class Machine:
             ["sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1"],
         ]
         rules = [
-            ["--table=nat", "{}", "POSTROUTING", f"--source={network}", "--jump=MASQUERADE"],
-            ["{}", "FORWARD", f"--in-interface={link}", "--jump=ACCEPT"],
-            ["{}", "FORWARD", f"--out-interface={link}", "--jump=ACCEPT"],
+            ["--table", "nat", "{}", "POSTROUTING", "-s", str(network), "-j", "MASQUERADE"],
+            ["{}", "FORWARD", "--in-interface", link, "-j", "ACCEPT"],
+            ["{}", "FORWARD", "--out-interface", link, "-j", "ACCEPT"],
         ]
         for command in on_host:
             subprocess.run(command, check=True)

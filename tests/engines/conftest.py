@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 from machines import LAUNCH, STOP, Machine, another_machine
 
-from workshop.engine import embedded
+from workshop.bases import images
+from workshop.engine import client, embedded
 from workshop.engine.embedded import Folders
 
 NEEDS = ("dockerd", "ip", "iptables", "nsenter")
@@ -48,3 +50,32 @@ def make(machine: Machine) -> Iterator[Callable[[], Folders]]:
             machine.do(STOP, folders)
         assert not embedded._mounts(folders)
     shutil.rmtree(top)
+
+
+@pytest.fixture
+def with_bases(
+    machine: Machine, make: Callable[[], Folders]
+) -> Callable[[embedded.Store], dict[str, str]]:
+    """Starts an engine that has the base images and reaches the internet: its environment."""
+
+    def started(store: embedded.Store) -> dict[str, str]:
+        images.ensure()
+        machine.reach_the_internet()
+        folders = make()
+        machine.do(f"embedded.launch(folders, {store!r})", folders)
+        environment = {
+            **{name: value for name, value in os.environ.items() if "PYTEST" not in name},
+            "DOCKER_HOST": folders.host,
+        }
+        saved = subprocess.Popen(
+            [client.cli(), "save", *images.BASE_IMAGES],
+            env=client.environment(),
+            stdout=subprocess.PIPE,
+        )
+        subprocess.run(
+            [client.cli(), "load"], env=environment, stdin=saved.stdout, check=True, timeout=600
+        )
+        assert saved.wait() == 0
+        return environment
+
+    return started

@@ -11,37 +11,18 @@ from pathlib import Path
 import pytest
 from machines import Machine
 
-from workshop.bases import images
 from workshop.engine import client, embedded
-from workshop.engine.embedded import Folders
 from workshop.paths import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def test_everything_passes_on_the_other_store(
-    machine: Machine, make: Callable[[], Folders], tmp_path: Path
+    machine: Machine, with_bases: Callable[[embedded.Store], dict[str, str]], tmp_path: Path
 ) -> None:
-    images.ensure()
     here = embedded.store_of(client.connect())
     (other,) = [store for store in embedded.STORES if store != here]
-    machine.reach_the_internet()
-    folders = make()
-    machine.do(f"embedded.launch(folders, {other!r})", folders)
-    environment = {
-        **{name: value for name, value in os.environ.items() if "PYTEST" not in name},
-        "DOCKER_HOST": folders.host,
-    }
-    saved = subprocess.Popen(
-        [client.cli(), "save", *images.BASE_IMAGES],
-        env=client.environment(),
-        stdout=subprocess.PIPE,
-    )
-    subprocess.run(
-        [client.cli(), "load"], env=environment, stdin=saved.stdout, check=True, timeout=600
-    )
-    assert saved.wait() == 0
-
+    environment = with_bases(other)
     log = Path(os.environ.get("WORKSHOP_LOGS", tmp_path)) / f"{other}.log"
     with log.open("w") as output:
         done = subprocess.run(

@@ -7,9 +7,11 @@ image in all that the tutorial teaches.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import docker
@@ -65,9 +67,22 @@ def ensure(names: Sequence[str] = BASE_IMAGES) -> list[Base]:
     with nullcontext() if all(map(is_present, names)) else _alone():
         sources = _fetch([name for name in names if not is_present(name)])
         bases = [_look(name, sources.get(name, "present")) for name in names]
+    _put_into_build_cache(names)
     for base in bases:
         say(f"✔ {base}")
     return bases
+
+
+def _put_into_build_cache(names: Sequence[str]) -> None:
+    """Let the builder take each image into its cache, before several builds ask for it at once.
+
+    Where it is not there, and one build ends with its FROM while another runs a step on top,
+    Engine 26.1 (with either image store) runs all steps of both again the next time.
+    """
+    with tempfile.TemporaryDirectory(prefix="dockerfile-workshop-") as folder:
+        for name in names:
+            (Path(folder) / "Dockerfile").write_text(f"FROM {name}\n", encoding="utf-8")
+            client.run_cli("buildx", "build", "--quiet", "--output=type=cacheonly", folder)
 
 
 def is_present(name: str) -> bool:
