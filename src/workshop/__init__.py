@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 
 from .lesson.claims import check, expect_failure
+from .lesson.predictions import ran, score
 from .lesson.workspace import checkpoint
 
-__all__ = ["check", "checkpoint", "expect_failure"]
+__all__ = ["check", "checkpoint", "expect_failure", "ran", "score"]
 
 
 def _register() -> None:

@@ -57,7 +57,7 @@ def as_json(checks: list[Check]) -> dict[str, object]:
 def as_table(checks: list[Check]) -> Table:
     """The checks as a notebook shows them, without what differs between machines."""
     rows = [(c.name, "OK" if c.ok else "FAIL", "" if c.ok else c.fix) for c in checks]
-    return Table("Can this machine run the tutorial?", ("check", "result", "way out"), rows)
+    return Table("Can this machine run the tutorial?", ("check", "result", "what to do"), rows)
 
 
 def _guarded(name: str, question: Callable[[], str]) -> Check:

@@ -24,7 +24,7 @@ def test_ran_cached_and_step_of_a_build():
         progress.Step("", 2, 3, "RUN b", True, 0.0),
         progress.Step("", 3, 3, "RUN bc", False, 1.0),
     ]
-    built = buildx.Build(["docker", "build", "."], "tag", steps, 1.0)
+    built = buildx.Build("docker build .", "tag", steps, 1.0)
     assert (built.ran, built.cached) == (["RUN bc"], ["RUN b"])
     assert built.step("bc").number == 3
     with pytest.raises(WorkshopError, match="2 steps contain 'RUN'"):
@@ -54,9 +54,9 @@ def engine(tmp_path, monkeypatch):
     return tmp_path
 
 
-def build(engine, dockerfile="FROM a\n", **settings):
+def build(engine, dockerfile="FROM a\n", words=("docker", "build", "-t", "t", "context")):
     (engine / "context" / "Dockerfile").write_text(dockerfile, encoding="utf-8")
-    return buildx.build_image(tag="t", shown_as="context", cwd=engine, **settings)
+    return buildx.build_image(words, cwd=engine, labels={"whose": "mine"})
 
 
 def builds(engine):
@@ -111,12 +111,58 @@ def test_a_dockerfile_without_a_stage_never_reaches_the_engine(engine, dockerfil
 def test_a_dockerfile_that_is_no_text(engine):
     (engine / "context" / "Other").write_bytes(b"FROM a\xff")
     with pytest.raises(WorkshopError, match="not a text in UTF-8"):
-        build(engine, file="Other")
+        build(engine, words=["docker", "build", "-f", "context/Other", "context"])
 
 
-def test_build_arguments_of_the_options():
-    options = ["--build-arg", "A=b=c", "--no-cache", "--build-arg=D=e", "--build-arg", "HTTP_PROXY"]
-    assert buildx._build_arguments(options) == {"A": "b=c", "D": "e"}
+@pytest.mark.parametrize(
+    ("typed", "tags", "file", "arguments"),
+    [
+        ("docker build .", [], "./Dockerfile", {}),
+        ("docker build", [], "./Dockerfile", {}),
+        ("docker buildx build -t a:1 --tag=b:2 src", ["a:1", "b:2"], "src/Dockerfile", {}),
+        ("docker image build -f x/D --target final -ta:1 src", ["a:1"], "x/D", {}),
+        ("docker build --no-cache --pull --secret id=a,src=b . -t a", ["a"], "./Dockerfile", {}),
+        (
+            "docker build --build-arg A=b=c --build-arg=D=e --build-arg HTTP_PROXY .",
+            [],
+            "./Dockerfile",
+            {"A": "b=c", "D": "e"},
+        ),
+    ],
+)
+def test_what_the_options_of_a_build_mean(typed, tags, file, arguments):
+    words = typed.split()
+    assert buildx.is_build(words)
+    found = buildx.options(words)
+    assert (found.tags, found.file, found.arguments) == (tags, file, arguments)
+    assert found.words == words[words.index("build") + 1 :]
+
+
+@pytest.mark.parametrize("typed", ["docker run build", "docker", "build .", "docker builder prune"])
+def test_what_is_no_build(typed):
+    assert not buildx.is_build(typed.split())
+
+
+def test_a_build_that_cannot_be_read_is_said_in_a_line():
+    with pytest.raises(WorkshopError, match="expected one argument"):
+        buildx.options(["docker", "build", ".", "-t"])
+
+
+@NO_SHELL
+def test_labels_and_proxies_are_added_and_not_shown(engine, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy")
+    built = build(engine)
+    (command,) = builds(engine)
+    assert "--label whose=mine" in command
+    assert "--build-arg HTTPS_PROXY" in command
+    assert built.text().splitlines()[0] == "$ docker build -t t context"
+
+
+@NO_SHELL
+def test_without_a_dockerfile_the_builder_says_it(engine):
+    (engine / "answers" / "1").write_text("ERROR: failed to read dockerfile: open Other: no\n")
+    with pytest.raises(buildx.BuildFailed, match="failed to read dockerfile"):
+        build(engine, words=["docker", "build", "-f", "Other", "context"])
 
 
 # Failures

@@ -1,6 +1,7 @@
 """What the workspace, the session and the magic do before an engine is asked."""
 
 import json
+from typing import ClassVar
 
 import docker
 import pytest
@@ -9,6 +10,7 @@ from workshop.engine import session
 from workshop.errors import WorkshopError
 from workshop.lesson import explain, magic, results, workspace
 from workshop.lesson.results import Added, Diff, StepResult
+from workshop.lesson.terminal import Answer, Answers
 from workshop.show import live
 from workshop.show.display import Listing
 
@@ -59,6 +61,87 @@ def test_a_cell_before_the_checkpoint_names_the_cell_to_run_first(monkeypatch):
 def test_the_magic_wants_one_name(line):
     with pytest.raises(WorkshopError, match="needs one name"):
         magic.dockerfile(line, "FROM a")
+
+
+# Terminal cells and files
+
+
+class Recorded:
+    """A workspace that notes what its magics ask of it."""
+
+    def __init__(self, path):
+        self.path, self.terminal, self.asked = path, self, []
+
+    def run(self, cell):
+        self.asked.append(("run", cell))
+        return Answer("docker ps", 0, cell)
+
+    def wait_for(self, cell, text):
+        self.asked.append(("wait_for", cell, text))
+        return Answer("docker ps", 0, "done\n")
+
+    def write(self, path, text):
+        self.asked.append(("write", path, text))
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    made = Recorded(tmp_path)
+    monkeypatch.setattr(workspace, "_current", made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        ("", ("run", "docker ps\n")),
+        ("--wait", ("wait_for", "docker ps\n", "")),
+        ("--until 'it is up'", ("wait_for", "docker ps\n", "it is up")),
+    ],
+)
+def test_the_options_of_a_terminal_cell(recorded, line, asked):
+    magic.terminal(line, "docker ps\n")
+    assert recorded.asked == [asked]
+
+
+def test_what_printed_nothing_shows_nothing(recorded):
+    assert magic.terminal("", "") is None
+    assert magic.terminal("", "docker ps").text() == "docker ps"
+
+
+def test_out_keeps_the_answer_under_a_name(recorded, monkeypatch):
+    class Shell:
+        user_ns: ClassVar[dict] = {}
+
+    monkeypatch.setattr(magic, "get_ipython", lambda: Shell)
+    shown = magic.terminal("--out listed", "docker ps")
+    assert Shell.user_ns == {"listed": shown}
+
+
+@pytest.mark.parametrize("line", ["--out", "--out 1x", "--nothing", "name", "--until 'open"])
+def test_an_option_that_is_wrong_is_said_in_a_line(recorded, line):
+    with pytest.raises(WorkshopError, match="%%terminal: "):
+        magic.terminal(line, "docker ps")
+    assert recorded.asked == []
+
+
+def test_a_file_cell_writes_within_the_folder(recorded):
+    magic.file("Dockerfile.typo", "RUNN x\n")
+    magic.file("sub/x", "")
+    assert recorded.asked == [("write", "Dockerfile.typo", "RUNN x\n"), ("write", "sub/x", "")]
+
+
+@pytest.mark.parametrize("line", ["", "two names", "/etc/passwd", "../../Dockerfile"])
+def test_a_file_cell_writes_nothing_elsewhere(recorded, line):
+    with pytest.raises(WorkshopError):
+        magic.file(line, "x")
+    assert recorded.asked == []
+
+
+def test_several_answers_are_shown_with_their_commands():
+    both = Answers([Answer("docker ps -q", 0, "1\n"), Answer("docker x", 1, "", "no x\n")])
+    assert both.text() == "$ docker ps -q\n1\n$ docker x\nno x\n(exit status 1)"
+    assert "<pre>" in both.html()
 
 
 # What a step changed

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from ..engine import causes, children, client
 from ..errors import WorkshopError
-from ..show.display import Command, Composed, Stack, Table, shorten
+from ..show.display import Composed, Stack, Table, Verbatim, command_line, shorten
 from . import grammar, progress
 from .progress import LOG_LINES, Step
 
@@ -53,9 +55,9 @@ class BuildFailed(WorkshopError):
 
 @dataclass(repr=False)
 class Build(Composed):
-    """A finished build: the command, the steps in order, the image's tag, seconds in all."""
+    """A finished build: the command, the image's first tag, the steps in order, seconds in all."""
 
-    words: list[str]
+    typed: str
     tag: str
     steps: list[Step]
     seconds: float
@@ -79,75 +81,138 @@ class Build(Composed):
         return found[0]
 
     def parts(self) -> Stack:
+        return Stack([Verbatim(f"$ {self.typed}"), self.table()])
+
+    def table(self) -> Table:
+        """The steps, one row each."""
         rows = [
             (shorten(str(step), 66), step.state, f"{step.seconds:.1f} s" if step.ran else "")
             for step in self.steps
         ]
         # The widths keep a stored output's shape whether a step ran or not.
-        table = Table(
+        return Table(
             "Steps of this build",
             ("step", "state", "time"),
             rows,
             right=("time",),
             least={"state": 6, "time": 8},
         )
-        return Stack([Command(self.words), table])
 
 
 def build_image(
+    words: Sequence[str],
     *,
-    tag: str,
-    shown_as: str,
     cwd: Path,
-    target: str = "",
-    file: str = "",
-    labels: dict[str, str] | None = None,
-    options: Iterable[str] = (),
+    labels: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Build:
-    """Build an image and tag it; returns the steps with ran or cached.
+    """Run the `docker build` of ``words`` in the folder ``cwd``: the steps, ran or cached.
 
-    ``shown_as`` is the build context as the printed command names it, relative to ``cwd``,
-    and ``file`` the Dockerfile, relative to the build context. ``options`` go to
-    ``docker build`` as they are. ``tell`` gets a line whenever something moves. Raises
-    BuildFailed; an interrupt cancels the build and passes on. A Dockerfile without FROM is
-    never sent to an engine, because BuildKit's reaction (a panic, seen on Engine 26.1) ends
-    the whole engine.
+    The labels, and this machine's proxies, are added; ``variables`` are in the command's
+    environment, too. ``tell`` gets a line whenever
+    something moves. Raises BuildFailed; an interrupt cancels the build and passes on. A
+    Dockerfile without FROM is never sent to an engine, because BuildKit's reaction (a panic,
+    seen on Engine 26.1) ends the whole engine.
     """
-    options = list(options)
-    dockerfile = _read(cwd / shown_as / (file or "Dockerfile"))
-    if not grammar.stages(dockerfile):
+    typed = options(words)
+    dockerfile = _read(cwd / typed.file)
+    if dockerfile is not None and not grammar.stages(dockerfile):
         raise WorkshopError(
             "The Dockerfile has no FROM, so there is nothing to build on.",
             "Begin it with an image, as `FROM python:3.13-slim`.",
         )
-    words = ["docker", "build", *options, *client.proxy_options("--build-arg")]
-    if file:
-        words += ["--file", f"{shown_as}/{file}"]
-    if target:
-        words += ["--target", target]
-    words += ["--tag", tag, shown_as]
     real = [client.cli(), "buildx", "build", "--progress=rawjson"]
     for name, value in (labels or {}).items():
         real += ["--label", f"{name}={value}"]
+    real += client.proxy_options("--build-arg")
     start = time.monotonic()
-    arguments = _build_arguments(options)
     for _ in range(TRIES):
-        vertices, stray, status = _run([*real, *words[2:]], cwd, tell)
+        vertices, stray, status = _run(
+            [*real, *typed.words], cwd, {**client.environment(), **(variables or {})}, tell
+        )
         if not status:
-            found = progress.steps(vertices, dockerfile, arguments)
-            return Build(words, tag, found, time.monotonic() - start)
+            found = progress.steps(vertices, dockerfile or "", typed.arguments)
+            return Build(
+                command_line(words), next(iter(typed.tags), ""), found, time.monotonic() - start
+            )
         is_disturbed = _DISTURBED.search("\n".join(stray)) is not None
         if not is_disturbed:
             break
         tell("another build was at work at the same time; once more")
-    failure = _failure(vertices, stray, dockerfile, arguments)
+    failure = _failure(vertices, stray, dockerfile or "", typed.arguments)
     if is_disturbed:
         failure.fix = "Another build was at work at the same time. Run the cell again."
     raise failure
 
 
-def _read(path: Path) -> str:
+# The names under which the command line knows `docker build`.
+COMMANDS = (("build",), ("buildx", "build"), ("image", "build"), ("builder", "build"))
+# Its options that take a value, besides those that are looked at here (buildx 0.13 to 0.30).
+_WITH_VALUE = (
+    "--add-host", "--allow", "--annotation", "--attest", "--build-context", "--builder",
+    "--cache-from", "--cache-to", "--call", "--cgroup-parent", "--iidfile", "--label",
+    "--metadata-file", "--network", "--no-cache-filter", "--output", "-o", "--platform",
+    "--policy", "--provenance", "--sbom", "--secret", "--shm-size", "--ssh", "--ulimit",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a `docker build` command says: the words after its name, and what they mean.
+
+    ``file`` is the Dockerfile, relative to the folder that the command is run in.
+    """
+
+    words: list[str]
+    tags: list[str]
+    file: str
+    arguments: dict[str, str]
+
+
+def is_build(words: Sequence[str]) -> bool:
+    """True for the words of a `docker build`, under any of its names."""
+    return _begin(words) > 0
+
+
+def _begin(words: Sequence[str]) -> int:
+    """How many words the command's own name has; 0 when it is none of these."""
+    if list(words[:1]) != ["docker"]:
+        return 0
+    names = (name for name in COMMANDS if tuple(words[1 : 1 + len(name)]) == name)
+    return next((1 + len(name) for name in names), 0)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise WorkshopError(
+            f"This `docker build` can't be read: {message}.", "Compare it with the examples above."
+        )
+
+
+def options(words: Sequence[str]) -> Options:
+    """Read the options of a `docker build`."""
+    own = list(words[_begin(words) :])
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-f", "--file", default="")
+    parser.add_argument("-t", "--tag", action="append", default=[])
+    parser.add_argument("--target")
+    parser.add_argument("--build-arg", action="append", default=[])
+    for name in _WITH_VALUE:
+        parser.add_argument(name, action="append")
+    parser.add_argument("context", nargs="?", default=".")
+    found, _ = parser.parse_known_args(own)
+    split = (argument.partition("=") for argument in found.build_arg)
+    return Options(
+        own,
+        found.tag,
+        found.file or f"{found.context}/Dockerfile",
+        {name: value for name, mark, value in split if mark},
+    )
+
+
+def _read(path: Path) -> str | None:
+    """The text of a Dockerfile; None when there is none, which the builder then says itself."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -155,18 +220,15 @@ def _read(path: Path) -> str:
             f"{path} is not a text in UTF-8, so it can't be a Dockerfile.",
             "Save it as UTF-8 in your editor.",
         ) from None
-
-
-def _build_arguments(options: Sequence[str]) -> dict[str, str]:
-    """The build arguments that the options of a `docker build` give."""
-    given = [b for a, b in zip(options, options[1:], strict=False) if a == "--build-arg"]
-    given += [o.removeprefix("--build-arg=") for o in options if o.startswith("--build-arg=")]
-    split = (argument.partition("=") for argument in given)
-    return {name: value for name, mark, value in split if mark}
+    except OSError:
+        return None
 
 
 def _run(
-    command: Sequence[str], cwd: Path, tell: Callable[[str], None]
+    command: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    tell: Callable[[str], None],
 ) -> tuple[list[progress.Vertex], list[str], int]:
     """Run a build to its end: what it told, the lines that were no event, the exit status."""
     process = children.start(
@@ -174,7 +236,7 @@ def _run(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env=client.environment(),
+        env=environment,
         cwd=cwd,
     )
     try:

@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,12 @@ def record(image_id: str) -> None:
             file.write(f"{image_id}\n")
 
 
+def record_tag(tag: str) -> None:
+    """Note which image has ``tag`` before another one gets it."""
+    with contextlib.suppress(docker.errors.ImageNotFound):
+        record(str(client.connect().images.get(tag).id))
+
+
 def _images(**wanted: Any) -> list[dict[str, Any]]:
     """The images of the engine, in one answer.
 
@@ -125,24 +131,44 @@ def tags(repository: str) -> list[str]:
 # All that there is
 
 
+def _is_mine(name: str, found: Mapping[str, str] | None, chapter: str) -> bool:
+    """True for what this session made, or a reader at a terminal under a name of this session.
+
+    ``found`` are its labels. Those of an image are inherited by its containers, but no image
+    has the label of a chapter: what has it, says whose it is.
+    """
+    if found and CHAPTER_LABEL in found:
+        return labels(chapter).items() <= found.items()
+    begin = f"{prefix()}-{chapter}" if chapter else prefix()
+    return name == begin or name.startswith(f"{begin}-")
+
+
 def containers(chapter: str = "") -> list[str]:
     """Names of this session's containers, running or not: all, or those of one chapter."""
-    begin = f"{prefix()}-{chapter}-" if chapter else f"{prefix()}-"
-    wanted: dict[str, Any] = {
-        "label": [f"{name}={value}" for name, value in labels(chapter).items()]
-    }
-    found = client.connect().containers.list(all=True, filters=wanted, ignore_removed=True)
-    return [c.name for c in found if c.name and c.name.startswith(begin)]
+    found = client.connect().api.containers(all=True)
+    named = ((c["Names"][0].removeprefix("/"), c["Labels"]) for c in found if c["Names"])
+    return [name for name, tags in named if _is_mine(name, tags, chapter)]
+
+
+def networks(chapter: str = "") -> list[str]:
+    """Names of this session's networks: all, or those of one chapter."""
+    found = client.connect().api.networks()
+    return [n["Name"] for n in found if _is_mine(n["Name"], n["Labels"], chapter)]
+
+
+def volumes(chapter: str = "") -> list[str]:
+    """Names of this session's volumes: all, or those of one chapter."""
+    found = client.connect().api.volumes()["Volumes"] or []
+    return [v["Name"] for v in found if _is_mine(v["Name"], v["Labels"], chapter)]
 
 
 def leftovers() -> dict[str, list[str]]:
     """Names of this session's containers, images, networks and volumes on the engine."""
-    engine = client.connect()
     return {
         "containers": containers(),
         "images": [*tags(prefix()), *_without_a_name()],
-        "networks": [n.name or "" for n in engine.networks.list(filters=filters())],
-        "volumes": [v.name or "" for v in engine.volumes.list(filters=filters())],
+        "networks": networks(),
+        "volumes": volumes(),
     }
 
 

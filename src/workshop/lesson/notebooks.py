@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from ..errors import WorkshopError
 from ..paths import NOTEBOOKS, ROOT
 from ..show.console import say
+from . import workspace
 
 FIRST = "00-start-here.ipynb"
 # JupyterLab's own settings for the tutorial: it asks nothing and fetches no news.
@@ -161,11 +163,15 @@ def lab(browser: bool) -> int:
         f"--LabApp.app_settings_dir={SETTINGS}",
         f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}",
     ]  # fmt: skip
+    if shell := shutil.which("bash"):
+        start = [shell, "--rcfile", str(SETTINGS / "terminal.bashrc"), "-i"]
+        command.append(f"--ServerApp.terminado_settings={ {'shell_command': start} }")
     if not browser:
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
-    process = subprocess.Popen(command, cwd=ROOT)
+    environment = {**os.environ, "WORKSHOP_TERMINAL": str(workspace.terminal_file())}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt

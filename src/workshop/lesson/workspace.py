@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import shlex
 import shutil
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +30,12 @@ from ..layers.sources import contents_of, of_image
 from ..paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WORKSPACES
 from ..run import containers
 from ..run.containers import Container, Output
+from ..run.site import Site
 from ..show.display import Listing, Table, shorten, size
 from ..show.live import Live
 from .draft import Draft
 from .results import Added, Change, Diff, StepResult, changed_settings, difference
+from .terminal import Terminal
 
 NOT_COPIED = (".venv", "__pycache__", "*.sqlite3", "staticfiles", "Dockerfile", "entrypoint.sh")
 
@@ -60,6 +64,8 @@ class Workspace:
         self.before = f"{self.tag}:before"
         self.draft = Draft(tuple(given), tuple(plan))
         self.results: dict[str, StepResult] = {}
+        names = {"IMAGE": self.tag, "ME": f"{session.prefix()}-{chapter}", "PORT": _free_port()}
+        self.terminal = Terminal(self.path, chapter, names)
         self._described: dict[str, _Described] = {}  # by the text of the Dockerfile
         self._is_of_draft = False  # the image under ``tag``, with the files as they are
         self._remove_leftovers()
@@ -71,7 +77,21 @@ class Workspace:
     def __repr__(self) -> str:
         count = len(self.draft.steps)
         state = f"{count} step{'s' if count > 1 else ''}" if count else "empty"
-        return f"Workspace {self.chapter}: a fresh copy of the sample project; Dockerfile: {state}."
+        return "\n".join(
+            [
+                f"A fresh copy of the sample project; Dockerfile: {state}.",
+                "For the same in a terminal, at the top of the repository:",
+                *(f"  {line}" for line in self.to_paste()),
+            ]
+        )
+
+    def to_paste(self) -> list[str]:
+        """What makes a terminal at the top of the repository one of this chapter."""
+        variables = " ".join(f"{name}={value}" for name, value in self.terminal.variables.items())
+        lines = [f"cd {self.path.relative_to(ROOT).as_posix()}", f"export {variables}"]
+        if client.host() != client.DEFAULT_HOST:
+            lines.append(f"export DOCKER_HOST={client.host()}")
+        return lines
 
     # The Dockerfile
 
@@ -162,7 +182,7 @@ class Workspace:
         if not (self._is_of_draft and found == self.draft):
             self._build_text(found.text, self.before)
             return
-        self._record(self.before)
+        session.record_tag(self.before)
         repository, _, tag = self.before.rpartition(":")
         client.connect().api.tag(self.tag, repository, tag)
         session.remove_replaced()
@@ -224,21 +244,20 @@ class Workspace:
     def _build(
         self, tag: str, file: str = "", options: Sequence[str] = (), target: str = ""
     ) -> buildx.Build:
-        self._record(tag)
+        session.record_tag(tag)
+        words = ["docker", "build", *options]
+        words += ["-f", file] if file else []
+        words += ["--target", target] if target else []
+        words += ["-t", tag, "."]
         try:
             with Live() as live:
-                return buildx.build_image(
-                    tag=tag,
-                    shown_as=self.path.relative_to(ROOT).as_posix(),
-                    cwd=ROOT,
-                    target=target,
-                    file=file,
-                    labels=session.labels(),
-                    options=options,
-                    tell=live.line,
+                built = buildx.build_image(
+                    words, cwd=self.path, labels=session.labels(), tell=live.line
                 )
         finally:
             session.remove_replaced()
+        built.typed = built.typed.replace(self.tag, "$IMAGE")
+        return built
 
     def _build_text(self, text: str, tag: str) -> None:
         """Build another Dockerfile than the one so far, which lies outside the context."""
@@ -249,15 +268,10 @@ class Workspace:
         finally:
             (self.path / file).unlink()
 
-    def _record(self, tag: str) -> None:
-        """Note which image has ``tag`` before another one gets it."""
-        if found := _inspected(tag):
-            session.record(found["Id"])
-
     def _remove_images(self) -> None:
         """Remove the chapter's images, the reader's own tags excepted."""
         for tag in session.tags(self.tag):
-            self._record(tag)
+            session.record_tag(tag)
             with contextlib.suppress(docker.errors.APIError):
                 client.connect().api.remove_image(tag, force=True)
         session.remove_replaced()
@@ -296,16 +310,21 @@ class Workspace:
         self.write(path, after)
         return difference(path, before, after)
 
-    @contextlib.contextmanager
-    def edited(self, path: str) -> Iterator[None]:
-        """For the length of a ``with`` block, ``path`` has one more line: a new comment.
+    def add_comment(self, path: str) -> None:
+        """Put one more line at the end of ``path``: a comment that no file had before.
 
-        The comment differs every time, so no cache can know the file.
+        So no cache can know the file.
         """
         note = f"edited {secrets.token_hex(8)}"
         comment = {".html": f"<!-- {note} -->", ".css": f"/* {note} */"}
         line = comment.get(Path(path).suffix, f"# {note}")
-        with self.changed({path: f"{self.read(path).rstrip()}\n{line}\n"}):
+        self.write(path, f"{self.read(path).rstrip()}\n{line}\n")
+
+    @contextlib.contextmanager
+    def edited(self, path: str) -> Iterator[None]:
+        """For the length of a ``with`` block, ``path`` has one more line: a new comment."""
+        with self.changed({path: self.read(path)}):
+            self.add_comment(path)
             yield
 
     @contextlib.contextmanager
@@ -340,22 +359,21 @@ class Workspace:
         """Make the chapter's network, anew if it is there already; returns its name."""
         name = f"{session.prefix()}-{self.chapter}"
         self.remove_network(name)
-        client.connect().networks.create(name, labels=session.labels())
+        client.connect().networks.create(name, labels=session.labels(self.chapter))
         return name
 
     def remove_network(self, name: str) -> None:
         """Remove a network with the containers in it."""
-        with contextlib.suppress(docker.errors.NotFound):
-            found = client.connect().networks.get(name)
-            for container in found.containers:
-                container.remove(force=True, v=True)
-            found.remove()
+        containers.remove_network(name)
 
     def _remove_leftovers(self) -> None:
         """Remove what an earlier run of this chapter left, also one whose kernel was killed."""
         containers.remove_of(self.chapter)
-        self.remove_network(f"{session.prefix()}-{self.chapter}")
         self._remove_images()
+
+    def site(self) -> Site:
+        """The site on the chapter's $PORT; waits until it answers, see Site."""
+        return Site(self.terminal.variables["PORT"]).wait()
 
     # Looking at images
 
@@ -406,6 +424,13 @@ class Workspace:
         return name
 
 
+def _free_port() -> str:
+    """A port of this machine that nobody listens on at the moment."""
+    with socket.socket() as asked:
+        asked.bind((client.LOOPBACK, 0))
+        return str(asked.getsockname()[1])
+
+
 _current: Workspace | None = None
 
 
@@ -420,7 +445,16 @@ def checkpoint(chapter: str, after: str = "") -> Workspace:
     finished = DOCKERFILE.read_text(encoding="utf-8")
     given = grammar.upto_stage(finished, after) if after else []
     _current = Workspace(chapter, given, planned_steps(chapter))
+    lines = [f"cd {shlex.quote(str(_current.path))}", *_current.to_paste()[1:]]
+    if shutil.which("docker") != client.cli():  # the first one on PATH can't build
+        lines.append(f"export PATH={shlex.quote(str(Path(client.cli()).parent))}:$PATH")
+    terminal_file().write_text("\n".join([*lines, ""]), encoding="utf-8")
     return _current
+
+
+def terminal_file() -> Path:
+    """What makes a shell the terminal of the chapter that began last; there or not."""
+    return WORKSPACES / session.ident() / "terminal.sh"
 
 
 def current() -> Workspace:

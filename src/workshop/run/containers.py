@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import secrets
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import docker
@@ -23,6 +24,7 @@ import requests
 from ..engine import children, client, session
 from ..errors import WorkshopError
 from ..show.display import Command, Composed, Shown
+from .site import Site
 
 READY_S = 60.0
 GIVE_UP_S = 30.0
@@ -66,7 +68,7 @@ def run(
     says whose container it is.
     """
     words = ["docker", "run", "--rm", *options, *_env_words(env), image, *command]
-    name = _new_name(chapter)
+    name = new_name(chapter)
     output = _output(words, ["run", *_ours(name, image, chapter), *words[2:]], timeout, name)
     # 125: docker itself failed. The command's own statuses are passed through.
     if output.status == 125:
@@ -92,18 +94,18 @@ def _output(words: list[str], real: list[str], timeout: float, container: str = 
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        _give_up(process, container)
+        give_up(process, container)
         raise WorkshopError(
             f"The command was still running after {timeout:.0f} seconds.",
             "Give a larger timeout, or start it in the background.",
         ) from None
     except BaseException:
-        _give_up(process, container)
+        give_up(process, container)
         raise
     return Output(words, process.returncode, stdout, stderr, time.monotonic() - start)
 
 
-def _give_up(process: subprocess.Popen[str], container: str) -> None:
+def give_up(process: subprocess.Popen[str], container: str) -> None:
     """End a docker command, and remove the container that it makes.
 
     The engine finishes a container that it has begun to make. So the command is not ended
@@ -157,15 +159,7 @@ class Container(Shown):
     words: list[str]
     name: str
     port: int | None
-    http: requests.Session = field(default_factory=requests.Session)
     last_logs: str = ""
-
-    def __post_init__(self) -> None:
-        # A company's proxy has no way to this machine's own ports.
-        self.http.trust_env = False
-        # Django answers under the name localhost, wherever the engine is.
-        if self.port and client.address() != client.LOOPBACK:
-            self.http.headers["Host"] = f"localhost:{self.port}"
 
     def __enter__(self) -> Container:
         return self
@@ -173,22 +167,25 @@ class Container(Shown):
     def __exit__(self, *_: object) -> None:
         self.remove()
 
+    @functools.cached_property
+    def site(self) -> Site:
+        """What the container serves on the port that it publishes."""
+        if self.port is None:
+            raise WorkshopError("This container publishes no port.", "Start it with port=….")
+        return Site(self.port)
+
     @property
     def url(self) -> str:
         """The address, as seen from here, of the port that the container publishes."""
-        if self.port is None:
-            raise WorkshopError("This container publishes no port.", "Start it with port=….")
-        return f"http://{client.address()}:{self.port}"
+        return self.site.url
 
     def get(self, path: str = "/", **options: Any) -> requests.Response:
         """Fetch ``path`` from the container. ``options`` as of requests.get."""
-        return self.http.get(self.url + path, timeout=30, **options)
+        return self.site.get(path, **options)
 
     def post(self, path: str, data: Mapping[str, str], **options: Any) -> requests.Response:
-        """Send a Django form: fetches ``path`` first, for the CSRF token of its cookie."""
-        self.get(path)
-        token = {"csrfmiddlewaretoken": self.http.cookies.get("csrftoken", "")}
-        return self.http.post(self.url + path, data={**data, **token}, timeout=30, **options)
+        """Send a Django form; see Site.post."""
+        return self.site.post(path, data, **options)
 
     def exec(self, *command: str, user: str = "") -> Output:
         """Run ``command`` inside the running container, like `docker exec`."""
@@ -271,7 +268,7 @@ def start(
     """
     local = f"{client.LOOPBACK}::" if client.address() == client.LOOPBACK else ""
     publish = ["--publish", f"{local}{port}"] if port else []
-    full_name = _name(chapter, name) if name else _new_name(chapter)
+    full_name = _name(chapter, name) if name else new_name(chapter)
     _remove(full_name)
     words = [*publish, *options, *_env_words(env), image, *command]
     try:
@@ -290,7 +287,7 @@ def start(
         if port and not mapped:
             _raise_ended(container)
         if port and wait:
-            poll(lambda: _answers(container), container, "answered")
+            poll(container.site.answers, container, "answered")
         if ready:
             container.wait_for(ready)
     except BaseException:
@@ -311,17 +308,29 @@ def remove_all() -> None:
 
 
 def remove_of(chapter: str) -> None:
-    """Remove the containers of a chapter, whoever started them."""
+    """Remove the containers, networks and volumes of a chapter, whoever made them."""
     for name in session.containers(chapter):
+        _remove(name)
+    for name in session.networks(chapter):
+        remove_network(name)
+    for name in session.volumes(chapter):
+        with contextlib.suppress(docker.errors.APIError):
+            client.connect().api.remove_volume(name)
+
+
+def remove_if_of(chapter: str, name: str) -> None:
+    """Remove the container ``name`` if it is one of the chapter's."""
+    if name in session.containers(chapter):
         _remove(name)
 
 
-def _answers(container: Container) -> bool:
-    try:
-        container.http.get(container.url, timeout=5, allow_redirects=False)
-    except requests.RequestException:
-        return False
-    return True
+def remove_network(name: str) -> None:
+    """Remove a network with the containers in it."""
+    with contextlib.suppress(docker.errors.NotFound):
+        found = client.connect().networks.get(name)
+        for container in found.containers:
+            container.remove(force=True, v=True)
+        found.remove()
 
 
 def poll(
@@ -372,7 +381,8 @@ def _is_ours(image: str) -> bool:
     return image.startswith(f"{session.prefix()}/")
 
 
-def _new_name(chapter: str) -> str:
+def new_name(chapter: str) -> str:
+    """A name for a container of a chapter that nobody has."""
     return _name(chapter, secrets.token_hex(4))
 
 

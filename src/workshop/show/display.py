@@ -171,6 +171,19 @@ class Stack(Shown):
 
 
 @dataclass(repr=False)
+class Verbatim(Shown):
+    """What a program printed, as it is, but for characters that a terminal would obey."""
+
+    printed: str
+
+    def text(self) -> str:
+        return "\n".join(map(printable, self.printed.expandtabs().splitlines()))
+
+    def html(self) -> str:
+        return f"<pre><code>{html.escape(self.text())}</code></pre>"
+
+
+@dataclass(repr=False)
 class Command(Shown):
     """A docker command line, ready to paste, and what it printed."""
 

@@ -1,0 +1,270 @@
+"""Run what a person types in a terminal, as it stands, on the engine in use.
+
+To the docker commands is added what isolation and clean-up need, and nothing else:
+
+- the engine's address, and a docker command line that can build
+- labels that say whose it is, for images, containers, networks and volumes
+- a name for a container that was given none, and `--pull never` for an image of this session
+- this machine's proxies, for builds
+
+A container or a network of the same chapter that has the name already is replaced, because a
+cell is run more than once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..build import buildx
+from ..engine import children, client, session
+from ..errors import WorkshopError
+from ..run import containers
+from ..show.display import Composed, Shown, Stack, Verbatim, shorten
+from ..show.live import Live
+from . import commands
+
+LIMIT_S = 600.0
+WAIT_S = 60.0
+EVERY_S = 0.2
+NO_KEYBOARD = "This needs a keyboard: type it into JupyterLab's own terminal.\n"
+# What makes something that stays, by the words of the command, and what it is.
+_MAKES = {
+    ("run",): "container",
+    ("create",): "container",
+    ("container", "run"): "container",
+    ("container", "create"): "container",
+    ("network", "create"): "network",
+    ("volume", "create"): "volume",
+}
+
+
+@dataclass(repr=False)
+class Answer(Composed):
+    """What one command printed, its exit status, the seconds that it took.
+
+    ``build`` has the steps, if it was a `docker build` that succeeded.
+    """
+
+    typed: str
+    status: int
+    stdout: str = ""
+    stderr: str = ""
+    seconds: float = 0.0
+    build: buildx.Build | None = None
+
+    def parts(self) -> Shown:
+        printed = [part.rstrip() for part in (self.stdout, self.stderr) if part.strip()]
+        ending = [f"(exit status {self.status})"] if self.status else []
+        if self.build:
+            return self.build.table()
+        return Verbatim("\n".join(printed + ending))
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of standard output that are not blank."""
+        return [line for line in self.stdout.splitlines() if line.strip()]
+
+
+@dataclass(repr=False)
+class Answers(Composed):
+    """The answers of a cell with several commands, in order: ``answers[0]`` is the first."""
+
+    answers: list[Answer]
+
+    def __getitem__(self, number: int) -> Answer:
+        return self.answers[number]
+
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(self.answers)
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def parts(self) -> Shown:
+        shown: list[Shown | str] = []
+        for answer in self.answers:
+            shown.append(Verbatim(f"$ {answer.typed}"))
+            if answer.text():
+                shown.append(answer.parts())
+        return Stack(shown)
+
+
+def part(shown: Shown, first: int = 0, only: str = "") -> Shown:
+    """The ``first`` lines of what is shown, of those that hold ``only``, and how many are not."""
+    lines = shown.text().splitlines()
+    kept = [line for line in lines if only in line][: first or None]
+    left = len(lines) - len(kept)
+    return Verbatim("\n".join(kept + ([f"… and {left} more lines"] if left else [])))
+
+
+@dataclass
+class Terminal:
+    """A terminal in ``folder`` for one chapter; ``variables`` are what `$NAME` stands for."""
+
+    folder: Path
+    chapter: str
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def run(self, cell: str) -> Answer | Answers:
+        """Run the commands of a cell, one after the other, also when one of them fails.
+
+        `export NAME=value` sets a variable for the commands that follow, in later cells too; it
+        has no answer.
+        Raises WorkshopError for what can't be read, before anything runs; and for a program
+        that is not there or takes longer than LIMIT_S seconds.
+        """
+        found = commands.parse(cell)
+        if not found:
+            raise WorkshopError("The cell holds no command.", "Write one command a line.")
+        answers = [self._one(typed) for typed in found if not self._exported(typed)]
+        return answers[0] if len(answers) == 1 else Answers(answers)
+
+    def wait_for(self, cell: str, text: str = "") -> Answer:
+        """Repeat a command until its exit status is 0 and it has printed ``text``.
+
+        Raises WorkshopError with what it printed last, after WAIT_S seconds.
+        """
+        found = commands.parse(cell)
+        if len(found) != 1:
+            raise WorkshopError(
+                f"The cell waits for one command, and holds {len(found)}.",
+                "Put the others into a cell of their own.",
+            )
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            answer = self._one(found[0])
+            if answer.status == 0 and text in answer.stdout + answer.stderr:
+                return answer
+            if time.monotonic() > deadline:
+                wanted = f"printed {text!r}" if text else "succeeded"
+                raise WorkshopError(
+                    f"The command has not {wanted} within {WAIT_S:.0f} seconds. "
+                    f"It said last:\n{answer.text()}"
+                )
+            time.sleep(EVERY_S)
+
+    def _one(self, typed: commands.Typed) -> Answer:
+        words = typed.words(self.variables)
+        if words[0] == "cd":
+            raise WorkshopError(
+                "Every cell runs in the chapter's folder, so `cd` has no effect.",
+                "Name the file with its folder, or use `sh -c 'cd … && …'`.",
+            )
+        if buildx.is_build(words):
+            return self._build(typed.text, words)
+        program, *rest = words
+        container = ""
+        if program == "docker":
+            rest, container = self._with_whose(rest)
+        return self._run(typed.text, [self._found(program), *rest], container)
+
+    def _exported(self, typed: commands.Typed) -> bool:
+        """Set the variables of an `export`; False for any other command."""
+        program, *words = typed.words(self.variables)
+        if program != "export":
+            return False
+        for word in words:
+            name, mark, value = word.partition("=")
+            if not name.isidentifier() or not mark:
+                raise WorkshopError(f"`{typed.text}` sets nothing.", "Write `export NAME=value`.")
+            self.variables[name] = value
+        return True
+
+    def _build(self, text: str, words: list[str]) -> Answer:
+        start = time.monotonic()
+        for tag in buildx.options(words).tags:
+            session.record_tag(tag)
+        try:
+            with Live() as live:
+                built = buildx.build_image(
+                    words,
+                    cwd=self.folder,
+                    labels=session.labels(),
+                    variables=self.variables,
+                    tell=live.line,
+                )
+        except buildx.BuildFailed as failed:
+            status = failed.status or 1
+            return Answer(text, status, "", failed.what, time.monotonic() - start)
+        finally:
+            session.remove_replaced()
+        return Answer(text, 0, seconds=built.seconds, build=built)
+
+    def _with_whose(self, words: list[str]) -> tuple[list[str], str]:
+        """The words of a docker command with the additions; the container that it makes."""
+        names = [name for name in _MAKES if tuple(words[: len(name)]) == name]
+        if not names:
+            return words, ""
+        kind, length = _MAKES[names[0]], len(names[0])
+        own, rest = words[:length], words[length:]
+        given = _name(rest, kind)
+        for key, value in session.labels(self.chapter).items():
+            own += ["--label", f"{key}={value}"]
+        if kind != "container":
+            if kind == "network" and given in session.networks(self.chapter):
+                containers.remove_network(given)
+            return own + rest, ""
+        if given:
+            containers.remove_if_of(self.chapter, given)
+        else:
+            given = containers.new_name(self.chapter)
+            own += ["--name", given]
+        if any(word.startswith(f"{session.prefix()}/") for word in rest):
+            own += ["--pull", "never"]
+        return own + rest, given
+
+    def _found(self, program: str) -> str:
+        if program == "docker":
+            return client.cli()
+        found = shutil.which(program)
+        if found is None:
+            raise WorkshopError(
+                f"There is no program {program} on this machine.",
+                "A typing mistake? Else install it, or run it in a container.",
+            )
+        return found
+
+    def _run(self, text: str, words: Sequence[str], container: str) -> Answer:
+        start = time.monotonic()
+        process = children.start(
+            words,
+            at_death="SIGKILL",  # any other one would be passed on to the container
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.folder,
+            env={**client.environment(), **self.variables},
+        )
+        try:
+            with Live() as live:
+                live.line(shorten(text, 80))
+                stdout, stderr = process.communicate(timeout=LIMIT_S)
+        except BaseException as error:
+            containers.give_up(process, container)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise WorkshopError(
+                    f"The command was still running after {LIMIT_S:.0f} seconds.",
+                    "A server? `docker run --detach` starts it in the background.",
+                ) from None
+            raise
+        seconds = time.monotonic() - start
+        if "the input device is not a TTY" in stderr:
+            stderr = NO_KEYBOARD
+        return Answer(text, process.returncode, stdout, stderr, seconds)
+
+
+def _name(words: Sequence[str], kind: str) -> str:
+    """The name that the command gives to what it makes; empty if none."""
+    if kind != "container":
+        return words[-1] if words else ""
+    for at, word in enumerate(words):
+        if word == "--name" and at + 1 < len(words):
+            return words[at + 1]
+        if word.startswith("--name="):
+            return word.removeprefix("--name=")
+    return ""

@@ -1,0 +1,64 @@
+"""Visit the site that a container serves, as a browser does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from ..engine import client
+from ..errors import WorkshopError
+
+READY_S = 60.0
+
+
+class Site:
+    """A site on a port that a container publishes; cookies are kept between the requests.
+
+    The address is that of the engine: 127.0.0.1, where it runs on this machine.
+    """
+
+    def __init__(self, port: int | str) -> None:
+        self.url = f"http://{client.address()}:{port}"
+        self.http = requests.Session()
+        # A company's proxy has no way to this machine's own ports.
+        self.http.trust_env = False
+        # Django answers under the name localhost, wherever the engine is.
+        if client.address() != client.LOOPBACK:
+            self.http.headers["Host"] = f"localhost:{port}"
+
+    def answers(self) -> bool:
+        """True when the site answers HTTP at all, whatever the status."""
+        try:
+            self.http.get(self.url, timeout=5, allow_redirects=False)
+        except requests.RequestException:
+            return False
+        return True
+
+    def wait(self) -> Site:
+        """Wait until it answers. Raises WorkshopError after READY_S seconds."""
+        deadline = time.monotonic() + READY_S
+        while not self.answers():
+            if time.monotonic() > deadline:
+                raise WorkshopError(
+                    f"Nothing answers at {self.url} within {READY_S:.0f} seconds.",
+                    "`docker ps --all` shows whether the container runs, `docker logs NAME` "
+                    "what it said.",
+                )
+            time.sleep(0.1)
+        return self
+
+    def get(self, path: str = "/", **options: Any) -> requests.Response:
+        """Fetch ``path``; ``options`` as of requests.get."""
+        return self.http.get(self.url + path, timeout=30, **options)
+
+    def post(self, path: str, data: Mapping[str, str], **options: Any) -> requests.Response:
+        """Send a Django form: fetches ``path`` first, for the CSRF token of its cookie."""
+        self.get(path)
+        token = {"csrfmiddlewaretoken": self.http.cookies.get("csrftoken", "")}
+        return self.http.post(self.url + path, data={**data, **token}, timeout=30, **options)
+
+    def __repr__(self) -> str:
+        return self.url
