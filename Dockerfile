@@ -1,7 +1,7 @@
 # Slim: the system's extras are left out, you install what you need.
 FROM python:3.13-slim AS builder
 
-# Print at once: a line held in a buffer is missing from the log of a crash.
+# Print at once: what waits in a buffer is lost when the process is killed.
 ENV PYTHONUNBUFFERED=1
 
 # Python itself writes no .pyc files.

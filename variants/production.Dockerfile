@@ -53,7 +53,7 @@ pkgutil, pprint, secrets, shlex, uuid, wsgiref.simple_server, zoneinfo"
 # Numbers, because an orchestrator can't tell whether a name is root.
 RUN groupadd --gid 10001 app && useradd --uid 10001 --gid app --no-create-home app
 
-# Print at once: a line held in a buffer is missing from the log of a crash.
+# Print at once: what waits in a buffer is lost when the process is killed.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 WORKDIR /app

@@ -50,7 +50,7 @@ difflib, email.generator, email.mime.message, email.mime.multipart, email.mime.t
 graphlib, gzip, html.parser, http.cookies, importlib.metadata._adapters, logging.config, \
 pkgutil, pprint, secrets, shlex, uuid, wsgiref.simple_server, zoneinfo"
 
-# Print at once: a line held in a buffer is missing from the log of a crash.
+# Print at once: what waits in a buffer is lost when the process is killed.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 WORKDIR /app
