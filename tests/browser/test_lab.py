@@ -116,9 +116,11 @@ def test_what_a_cell_holds_can_be_typed_in_the_terminal(lab, browser):
     page.goto(address.replace(notebooks.FIRST, "02-builder-stage.ipynb"))
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     cells.first.wait_for(timeout=60_000)
+    # A cell that is run before there is a kernel is not run at all.
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
     for number, says in ((0, "A fresh copy of the sample project"), (1, "Starts from python")):
         cell = cells.nth(number)
-        cell.click()
+        cell.locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
         # The number comes with the answer: what is stored in the file has another one.
         prompt = cell.locator(".jp-InputPrompt")
