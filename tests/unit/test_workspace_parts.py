@@ -265,6 +265,28 @@ def test_a_broken_file_of_the_session_is_written_anew(new_ident, monkeypatch, tm
     assert len(bytes.fromhex(session.ident())) == 4
 
 
+class Listing404:
+    """An engine that fails to list its images some times, because one is removed meanwhile."""
+
+    def __init__(self, failures):
+        self.api, self.failures = self, failures
+
+    def images(self, filters):
+        self.failures -= 1
+        if self.failures >= 0:
+            raise docker.errors.NotFound("No such image")
+        return [{"RepoTags": ["workshop-x/a:1", "other:1"]}]
+
+
+def test_a_list_of_images_that_fails_is_asked_for_again(monkeypatch):
+    monkeypatch.setattr(session.client, "connect", lambda: engine)
+    engine = Listing404(session.LIST_TRIES - 1)
+    assert session.tags("workshop-x/a") == ["workshop-x/a:1"]
+    engine = Listing404(session.LIST_TRIES)
+    with pytest.raises(docker.errors.NotFound):
+        session.tags("workshop-x/a")
+
+
 def test_images_are_recorded_once(new_ident, monkeypatch, tmp_path):
     monkeypatch.setattr(session, "WORKSPACES", tmp_path)
     assert session.recorded() == set()

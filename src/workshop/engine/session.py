@@ -26,6 +26,7 @@ from . import client
 
 LABEL = "dockerfile-workshop.session"
 CHAPTER_LABEL = "dockerfile-workshop.chapter"
+LIST_TRIES = 10
 _IDENT = re.compile(r"[0-9a-f]{8}")
 
 
@@ -99,8 +100,16 @@ def record_tag(tag: str) -> None:
 def _images(**wanted: Any) -> list[dict[str, Any]]:
     """The images of the engine, in one answer.
 
-    docker-py's own list asks for each one again, and fails when one is removed meanwhile.
+    docker-py's own list asks for each one again, and fails when one is removed meanwhile. So
+    does an engine with the containerd image store, within the one answer: then it is asked anew.
     """
+    for _ in range(LIST_TRIES - 1):
+        with contextlib.suppress(docker.errors.NotFound):
+            return _listed(wanted)
+    return _listed(wanted)
+
+
+def _listed(wanted: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.connect().api.images(filters=wanted)
     return found
 
