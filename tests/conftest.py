@@ -1,4 +1,4 @@
-"""What the tests of images share: a clean engine after each file."""
+"""What the tests share: a clean engine after each file that asks for it."""
 
 import os
 import shutil
