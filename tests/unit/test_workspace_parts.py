@@ -109,6 +109,20 @@ def test_what_printed_nothing_shows_nothing(recorded):
     assert magic.terminal("", "docker ps").text() == "docker ps"
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("--first 2", "a1\nb2\n… and 1 more lines"),
+        ("--first 9", "a1\nb2\na3"),
+        ("--only a", "a1\na3\n… and 1 more lines"),
+        ("--only a --first 1", "a1\n… and 2 more lines"),
+        ("--hide", "… and 3 more lines"),
+    ],
+)
+def test_a_part_of_what_was_printed(recorded, line, shown):
+    assert magic.terminal(line, "a1\nb2\na3\n").text() == shown
+
+
 def test_out_keeps_the_answer_under_a_name(recorded, monkeypatch):
     class Shell:
         user_ns: ClassVar[dict] = {}

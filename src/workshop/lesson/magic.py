@@ -40,7 +40,7 @@ def terminal(line: str, cell: str | None = None) -> Shown | None:
 
     `--out NAME` keeps what they printed, with their exit status, under that name. `--wait`
     repeats the cell's one command until it succeeds; `--until TEXT` until it also printed that.
-    `--first N` shows the first N lines only, `--only TEXT` those that hold TEXT.
+    `--first N` shows the first N lines only, `--only TEXT` those that hold TEXT, `--hide` none.
     """
     found = _options(line)
     commands, here = cell or "", workspace.current().terminal
@@ -53,8 +53,8 @@ def terminal(line: str, cell: str | None = None) -> Shown | None:
         assert ipython is not None
         ipython.user_ns[found.out] = answer
     shown: Shown = answer
-    if found.first or found.only:
-        shown = part(answer, found.first, found.only)
+    if found.first or found.only or found.hide:
+        shown = part(answer, found.first, found.only, found.hide)
     return shown if shown.text() else None
 
 
@@ -77,7 +77,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise WorkshopError(
             f"%%terminal: {message}.",
-            "It takes `--out NAME`, `--wait`, `--until TEXT`, `--first N` and `--only TEXT`.",
+            "It takes --out NAME, --wait, --until TEXT, --first N, --only TEXT and --hide.",
         )
 
 
@@ -88,6 +88,7 @@ def _options(line: str) -> argparse.Namespace:
     parser.add_argument("--until", default="")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--only", default="")
+    parser.add_argument("--hide", action="store_true")
     try:
         words = shlex.split(line)
     except ValueError as error:

@@ -94,10 +94,13 @@ class Answers(Composed):
         return Stack(shown)
 
 
-def part(shown: Shown, first: int = 0, only: str = "") -> Shown:
-    """The ``first`` lines of what is shown, of those that hold ``only``, and how many are not."""
+def part(shown: Shown, first: int = 0, only: str = "", hide: bool = False) -> Shown:
+    """The ``first`` lines of what is shown, of those that hold ``only``, and how many are not.
+
+    With ``hide`` none is.
+    """
     lines = shown.text().splitlines()
-    kept = [line for line in lines if only in line][: first or None]
+    kept = [line for line in lines if only in line and not hide][: first or None]
     left = len(lines) - len(kept)
     return Verbatim("\n".join(kept + ([f"… and {left} more lines"] if left else [])))
 

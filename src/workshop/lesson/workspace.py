@@ -320,6 +320,10 @@ class Workspace:
         line = comment.get(Path(path).suffix, f"# {note}")
         self.write(path, f"{self.read(path).rstrip()}\n{line}\n")
 
+    def restore(self, path: str) -> None:
+        """Put a file of the sample project back as it was when the chapter began."""
+        self.write(path, (SAMPLE_PROJECT / path).read_text(encoding="utf-8"))
+
     @contextlib.contextmanager
     def edited(self, path: str) -> Iterator[None]:
         """For the length of a ``with`` block, ``path`` has one more line: a new comment."""
