@@ -1,7 +1,5 @@
 """Commands of a terminal cell run as they are typed, and what they make can be cleaned up."""
 
-import time
-
 import pytest
 
 from workshop.engine import client, session
@@ -211,11 +209,9 @@ def test_what_never_comes_is_an_error_with_what_was_said(ws, monkeypatch):
 
 def test_a_command_that_takes_too_long_takes_its_container_along(type_in, monkeypatch):
     monkeypatch.setattr(terminal, "LIMIT_S", 1.0)
-    start = time.monotonic()
     with pytest.raises(WorkshopError, match="still running after 1 seconds"):
-        type_in(f"docker run --rm $IMAGE {NAP}")
-    assert time.monotonic() - start < 300
-    assert session.containers() == []
+        type_in(f"docker run $IMAGE {NAP}")
+    assert session.containers() == []  # without --rm, nobody else removes it
 
 
 # A terminal of the reader's own

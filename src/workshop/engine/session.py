@@ -64,11 +64,6 @@ def labels(chapter: str = "") -> dict[str, str]:
     return {LABEL: ident(), **({CHAPTER_LABEL: chapter} if chapter else {})}
 
 
-def filters() -> dict[str, Any]:
-    """What docker-py's lists take, to give only what carries this session's label."""
-    return {"label": f"{LABEL}={ident()}"}
-
-
 # Images that lost their names
 
 
@@ -116,7 +111,7 @@ def _listed(wanted: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _without_a_name() -> list[str]:
     mine = recorded()
-    found = _images(**filters(), dangling=True) if mine else []
+    found = _images(label=f"{LABEL}={ident()}", dangling=True) if mine else []
     return [image["Id"] for image in found if image["Id"] in mine]
 
 

@@ -14,14 +14,13 @@ cell is run more than once.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..build import buildx
-from ..engine import children, client, session
+from ..engine import client, session
 from ..errors import WorkshopError
 from ..run import containers
 from ..show.display import Composed, Shown, Stack, Verbatim, shorten
@@ -217,7 +216,7 @@ class Terminal:
         else:
             given = containers.new_name(self.chapter)
             own += ["--name", given]
-        if any(word.startswith(f"{session.prefix()}/") for word in rest):
+        if any(map(containers.is_ours, rest)):
             own += ["--pull", "never"]
         return own + rest, given
 
@@ -232,33 +231,20 @@ class Terminal:
             )
         return found
 
-    def _run(self, text: str, words: Sequence[str], container: str) -> Answer:
-        start = time.monotonic()
-        process = children.start(
-            words,
-            at_death="SIGKILL",  # any other one would be passed on to the container
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=self.folder,
-            env={**client.environment(), **self.variables},
-        )
-        try:
-            with Live() as live:
-                live.line(shorten(text, 80))
-                stdout, stderr = process.communicate(timeout=LIMIT_S)
-        except BaseException as error:
-            containers.give_up(process, container)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise WorkshopError(
-                    f"The command was still running after {LIMIT_S:.0f} seconds.",
-                    "A server? `docker run --detach` starts it in the background.",
-                ) from None
-            raise
-        seconds = time.monotonic() - start
-        if "the input device is not a TTY" in stderr:
-            stderr = NO_KEYBOARD
-        return Answer(text, process.returncode, stdout, stderr, seconds)
+    def _run(self, text: str, words: list[str], container: str) -> Answer:
+        with Live() as live:
+            live.line(shorten(text, 80))
+            done = containers.complete(
+                words,
+                words,
+                timeout=LIMIT_S,
+                container=container,
+                fix="A server? `docker run --detach` starts it in the background.",
+                cwd=self.folder,
+                env={**client.environment(), **self.variables},
+            )
+        stderr = NO_KEYBOARD if "the input device is not a TTY" in done.stderr else done.stderr
+        return Answer(text, done.status, done.stdout, stderr, done.seconds)
 
 
 def _name(words: Sequence[str], kind: str) -> str:

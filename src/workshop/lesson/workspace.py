@@ -423,7 +423,7 @@ class Workspace:
     def _present(self, image: str) -> str:
         """``image``, or the image so far. Raises WorkshopError if that is not built yet."""
         name = image or self.tag
-        if name.startswith(f"{session.prefix()}/") and not _inspected(name):
+        if containers.is_ours(name) and not _inspected(name):
             raise containers.not_there(name)
         return name
 

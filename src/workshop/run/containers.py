@@ -77,35 +77,49 @@ def run(
 
 
 def _output(words: list[str], real: list[str], timeout: float, container: str = "") -> Output:
-    """Run ``docker REAL``, shown as ``words``; WorkshopError after ``timeout`` seconds.
+    """Run ``docker REAL``, shown as ``words``; see ``complete``."""
+    command = [client.cli(), *real]
+    return complete(words, command, timeout=timeout, container=container, env=client.environment())
 
-    ``container`` is the name of the container that the command makes: when it does not
-    end by itself, the container is removed.
+
+def complete(
+    words: list[str],
+    command: Sequence[str],
+    *,
+    timeout: float,
+    container: str = "",
+    fix: str = "Give a larger timeout, or start it in the background.",
+    **settings: Any,
+) -> Output:
+    """Run ``command``, shown as ``words``, to its end; ``settings`` as of subprocess.Popen.
+
+    ``container`` is the name of the container that the command makes: when it does not end by
+    itself, the container is removed. Raises WorkshopError, with ``fix``, after ``timeout``
+    seconds.
     """
     start = time.monotonic()
     process = children.start(
-        [client.cli(), *real],
+        command,
         at_death="SIGKILL",  # any other one would be passed on to the container
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=client.environment(),
+        **settings,
     )
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        give_up(process, container)
+        _give_up(process, container)
         raise WorkshopError(
-            f"The command was still running after {timeout:.0f} seconds.",
-            "Give a larger timeout, or start it in the background.",
+            f"The command was still running after {timeout:.0f} seconds.", fix
         ) from None
     except BaseException:
-        give_up(process, container)
+        _give_up(process, container)
         raise
     return Output(words, process.returncode, stdout, stderr, time.monotonic() - start)
 
 
-def give_up(process: subprocess.Popen[str], container: str) -> None:
+def _give_up(process: subprocess.Popen[str], container: str) -> None:
     """End a docker command, and remove the container that it makes.
 
     The engine finishes a container that it has begun to make. So the command is not ended
@@ -131,7 +145,7 @@ def not_there(image: str) -> WorkshopError:
 
 
 def _not_started(image: str, said: str) -> WorkshopError:
-    if "No such image" in said and _is_ours(image):
+    if "No such image" in said and is_ours(image):
         return not_there(image)
     return WorkshopError(
         f"The container could not be started. {said.strip()}",
@@ -373,10 +387,10 @@ def _ours(name: str, image: str, chapter: str) -> list[str]:
     """Options of `docker run` that are not shown: whose it is, and what not to ask a registry."""
     found = session.labels(chapter).items()
     options = [word for key, value in found for word in ("--label", f"{key}={value}")]
-    return ["--name", name, *options, *(["--pull", "never"] if _is_ours(image) else [])]
+    return ["--name", name, *options, *(["--pull", "never"] if is_ours(image) else [])]
 
 
-def _is_ours(image: str) -> bool:
+def is_ours(image: str) -> bool:
     """True for an image of this session, which no registry has."""
     return image.startswith(f"{session.prefix()}/")
 
