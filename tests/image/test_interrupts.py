@@ -10,6 +10,7 @@ import time
 import psutil
 import pytest
 from jupyter_client.manager import KernelManager
+from waiting import wait_for
 
 from workshop.engine import client, session
 from workshop.lesson.workspace import Workspace
@@ -108,13 +109,6 @@ def kernel(left_clean):
     made.close()
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.1)
-
-
 def commands_with(text):
     """The command lines of this machine's processes that hold ``text``."""
     lines = (" ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"]))
@@ -143,10 +137,10 @@ def no_image_without_a_name():
 def begin_a_build(kernel, nap):
     kernel.start(f"ws.put('nap', 'RUN echo good night; {nap}')")
     kernel.wait_for_output("good night")
-    assert commands_with(f"--tag {TAG}")
+    assert commands_with(f"-t {TAG}")
     # An engine in a virtual machine has its processes there.
     if sys.platform == "linux":
-        wait_for(lambda: commands_with(nap))
+        wait_for(lambda: commands_with(nap), LIMIT_S)
 
 
 TAG = f"{session.prefix()}/test-interrupts"
@@ -159,8 +153,8 @@ def test_a_build(kernel, alone):
     before = kernel.run("print(ws.put('start', 'ENV START=1').build.tag); print(ws.text)")
     begin_a_build(kernel, nap)
     assert kernel.interrupt(alone) == STOPPED
-    assert commands_with(f"--tag {TAG}") == []
-    wait_for(lambda: commands_with(nap) == [])
+    assert commands_with(f"-t {TAG}") == []
+    wait_for(lambda: commands_with(nap) == [], LIMIT_S)
     assert my_containers() == []
     assert kernel.run("print(ws.build().tag); print(ws.text)") == before
     assert kernel.run("print(ws.put('next', 'ENV NEXT=1').added)") == (
@@ -174,8 +168,8 @@ def test_an_image_that_lost_its_name_when_the_cell_was_interrupted(kernel):
     kernel.run(
         "from workshop.build import buildx\n"
         "real = buildx.build_image\n"
-        "def then_interrupted(**settings):\n"
-        "    real(**settings)\n"
+        "def then_interrupted(words, **settings):\n"
+        "    real(words, **settings)\n"
         "    raise KeyboardInterrupt\n"
         "ws.put('start', 'ENV START=1')\n"
         "buildx.build_image = then_interrupted"
@@ -190,7 +184,7 @@ def test_an_image_that_lost_its_name_when_the_cell_was_interrupted(kernel):
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_command_in_a_container(kernel, alone):
     kernel.start(f"ws.run('sleep', '{NAP_S}', image='python:3.13-slim')")
-    wait_for(someone_runs)
+    wait_for(someone_runs, LIMIT_S)
     assert kernel.interrupt(alone) == STOPPED
     assert my_containers() == []
     assert kernel.run("print(ws.run('echo', 'still here').stdout)") == "still here\n\n"
@@ -238,7 +232,7 @@ def test_a_kernel_that_is_shut_down_takes_its_containers_along(left_clean):
         )
         assert someone_runs()
         other.manager.shutdown_kernel(now=False)
-        wait_for(lambda: my_containers() == [])
+        wait_for(lambda: my_containers() == [], LIMIT_S)
     finally:
         other.close()
 
@@ -263,8 +257,8 @@ def test_a_build_dies_with_its_kernel_and_its_tag_stays(doomed):
     before = client.connect().images.get(TAG).id
     begin_a_build(doomed, nap)
     doomed.kill()
-    wait_for(lambda: commands_with(f"--tag {TAG}") == [])
-    wait_for(lambda: commands_with(nap) == [])
+    wait_for(lambda: commands_with(f"-t {TAG}") == [], LIMIT_S)
+    wait_for(lambda: commands_with(nap) == [], LIMIT_S)
     assert client.connect().images.get(TAG).id == before
 
 
@@ -273,11 +267,11 @@ def test_a_build_dies_with_its_kernel_and_its_tag_stays(doomed):
 def test_the_container_of_a_killed_kernel_goes_when_its_chapter_starts_again(doomed, call):
     wait = ", ready='never said'" if call == "start" else ""
     doomed.start(f"ws.{call}('sleep', '{NAP_S}', image='python:3.13-slim'{wait})")
-    wait_for(someone_runs)
+    wait_for(someone_runs, LIMIT_S)
     (left,) = my_containers()
     assert left.name.startswith(f"{session.prefix()}-test-interrupts-")
     doomed.kill()
-    wait_for(lambda: commands_with(f"--name {left.name}") == [])
+    wait_for(lambda: commands_with(f"--name {left.name}") == [], LIMIT_S)
     Workspace("test-interrupts")
     assert my_containers() == []
     assert no_image_without_a_name()

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import nbformat
 import psutil
 import pytest
 import requests
+from waiting import wait_for
 
 from workshop.paths import ROOT
 
@@ -26,6 +26,7 @@ notebooks.chapters = lambda names: [Path(sys.argv[1])]
 cli.SITE = Path(sys.argv[1]).parent / "site"
 sys.exit(cli.main(["run"]))
 """
+LIMIT_S = 60
 LAB = "import sys; from workshop.lesson import notebooks; sys.exit(notebooks.lab(browser=False))"
 # A cell that is busy as one that builds: its child has to be ended, and so it is, if asked.
 BUSY = """
@@ -39,15 +40,6 @@ finally:
     child.wait()
     pathlib.Path({orderly!r}).write_text("")
 """
-
-
-def wait_for(condition, process, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
 
 
 def started(script, *arguments, **variables):
@@ -80,7 +72,7 @@ def test_a_headless_run_that_is_stopped_while_its_kernel_starts(tmp_path, number
     path = tmp_path / "empty.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), path)
     process = started(RUN, str(path))
-    children = wait_for(lambda: family(process), process)
+    children = wait_for(lambda: family(process), LIMIT_S, process)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert all_gone(children)
@@ -98,7 +90,7 @@ def test_a_headless_run_ends_its_kernel_and_what_that_runs(tmp_path, number):
     path = tmp_path / "busy.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
     process = started(RUN, str(path))
-    wait_for(ready.exists, process)
+    wait_for(ready.exists, LIMIT_S, process)
     children = family(process)
     assert len(children) == 2
     process.send_signal(number)
@@ -112,8 +104,8 @@ def test_a_headless_run_ends_its_kernel_and_what_that_runs(tmp_path, number):
 
 def test_sigterm_ends_jupyterlab_and_its_kernels(tmp_path):
     process = started(LAB, JUPYTER_RUNTIME_DIR=str(tmp_path))
-    (file,) = wait_for(lambda: list(tmp_path.glob("jpserver-*[0-9].json")), process)
-    told = wait_for(lambda: file.read_text() and json.loads(file.read_text()), process)
+    (file,) = wait_for(lambda: list(tmp_path.glob("jpserver-*[0-9].json")), LIMIT_S, process)
+    told = wait_for(lambda: file.read_text() and json.loads(file.read_text()), LIMIT_S, process)
     session = requests.Session()
     session.trust_env = False
     session.headers["Authorization"] = f"token {told['token']}"
@@ -124,7 +116,7 @@ def test_sigterm_ends_jupyterlab_and_its_kernels(tmp_path):
         except requests.ConnectionError:
             return None
 
-    assert wait_for(kernel, process).status_code == 201
+    assert wait_for(kernel, LIMIT_S, process).status_code == 201
     children = family(process)
     assert len(children) >= 2
     process.send_signal(signal.SIGTERM)
