@@ -8,7 +8,7 @@ import pytest
 
 from workshop.build import grammar
 from workshop.lesson import notebooks
-from workshop.paths import DOCKERFILE, NOTEBOOKS
+from workshop.paths import DOCKERFILE, NOTEBOOKS, ROOT
 
 CHAPTERS = notebooks.chapters()
 
@@ -86,6 +86,15 @@ def test_outputs_name_no_path_of_the_machine_they_ran_on(notebook):
     outputs = outputs.replace("target=/root/.cache/uv", "")
     assert str(NOTEBOOKS.parent) not in outputs
     assert str(Path.home()) + "/" not in outputs
+
+
+def test_no_cell_or_output_names_the_host_of_a_package_registry(notebook):
+    """Those that the lock files record are the ones that there are."""
+    locks = [ROOT / "uv.lock", ROOT / "sample_project" / "uv.lock"]
+    recorded = "".join(lock.read_text(encoding="utf-8") for lock in locks)
+    hosts = set(re.findall(r"https://([^/\"]+)", recorded))
+    assert hosts
+    assert [host for host in hosts if host in str(notebook.cells)] == []
 
 
 def test_it_opens_and_closes_as_every_chapter_does(notebook):
