@@ -28,6 +28,8 @@ from . import apt, client, firewall, root
 
 Store = Literal["classic", "containerd"]
 STORES: tuple[Store, ...] = ("classic", "containerd")
+# Chapters 02 and 03 pass with both. With the containerd store they took 1.32 and 1.41 times as
+# long, from an empty build cache on the same machine, because it packs and unpacks each layer.
 DEFAULT_STORE: Store = "classic"
 BUILD_CACHE = "10GB"
 
@@ -151,7 +153,7 @@ def launch(folders: Folders = OWN, store: Store | None = None) -> None:
                 tail = root.run("tail", "-n", "8", str(folders.log)).strip()
                 raise WorkshopError(
                     f"The engine did not start. The end of {folders.log}:\n{tail}",
-                    "Mend what the log names, or start an engine of your own.",
+                    "Repair what the log names, or start an engine of your own.",
                 )
             time.sleep(0.2)
         # A socket that others may use would make each of them root.
@@ -250,7 +252,7 @@ def _read_settings(file: Path) -> dict[str, Any]:
         return dict(json.loads(root.run("cat", str(file))))
     except (TypeError, ValueError) as error:
         raise WorkshopError(
-            f"{file} is no daemon.json: {error}", "Mend or remove that file, then try again."
+            f"{file} is no daemon.json: {error}", "Correct or remove that file, then try again."
         ) from None
 
 
