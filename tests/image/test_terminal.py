@@ -54,6 +54,12 @@ def test_one_command_gives_both_streams_and_its_status(type_in):
     assert done.text() == "hello\nno\n(exit status 3)"
 
 
+def test_a_quiet_build_says_the_image_alone_and_keeps_the_steps(type_in):
+    done = type_in("docker build -q -t $IMAGE .")
+    assert done.text() == client.connect().images.get(done.build.tag).id
+    assert done.build.step("printf hello").cached
+
+
 def test_several_commands_are_told_apart_and_a_failed_one_stops_nothing(type_in):
     done = type_in("docker run --rm $IMAGE false\ndocker run --rm $IMAGE cat /greeting\n")
     assert [answer.status for answer in done] == [1, 0]

@@ -188,7 +188,7 @@ def test_a_failing_run_is_told_with_its_step_last_lines_and_status():
     text = str(error)
     assert text.startswith(f"The build failed.\n  step: {name}\n")
     assert "  │ make: *** [all] Error 1\n  exit status: 2\n" in text
-    assert "the last good state was kept" in error.fix
+    assert "What was built before is still there" in error.fix
 
 
 def test_what_was_cancelled_beside_it_is_not_what_failed():
@@ -280,3 +280,10 @@ def test_a_registry_out_of_reach():
     assert error.what.startswith("The build failed: The registry is out of reach")
     assert "workshop images" in error.fix
     assert error.step == "FROM registry.invalid/x:1"
+
+
+def test_quiet_is_for_the_reader_and_not_for_the_builder():
+    found = buildx.options(["docker", "build", "-q", "-t", "a", "."])
+    assert found.is_quiet
+    assert found.words == ["-t", "a", "."]
+    assert not buildx.options(["docker", "build", "."]).is_quiet

@@ -39,7 +39,9 @@ class BuildFailed(WorkshopError):
         self.log = log
         said = "\n".join([error, *log])
         cause = causes.find("build", said)
-        fix = "Mend the instruction and run the cell again; the last good state was kept."
+        fix = (
+            "Correct the instruction, and run the cell again. What was built before is still there."
+        )
         lines = ["The build failed."]
         if cause:
             lines, fix = [f"The build failed: {cause.what}"], cause.fix
@@ -161,13 +163,15 @@ _WITH_VALUE = (
 class Options:
     """What a `docker build` command says: the words after its name, and what they mean.
 
-    ``file`` is the Dockerfile, relative to the folder that the command is run in.
+    ``file`` is the Dockerfile, relative to the folder that the command is run in. ``words`` lack
+    `-q`, because the builder says nothing of its steps with it.
     """
 
     words: list[str]
     tags: list[str]
     file: str
     arguments: dict[str, str]
+    is_quiet: bool
 
 
 def is_build(words: Sequence[str]) -> bool:
@@ -196,6 +200,7 @@ def options(words: Sequence[str]) -> Options:
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("-f", "--file", default="")
     parser.add_argument("-t", "--tag", action="append", default=[])
+    parser.add_argument("-q", "--quiet", action="store_true")
     parser.add_argument("--target")
     parser.add_argument("--build-arg", action="append", default=[])
     for name in _WITH_VALUE:
@@ -204,10 +209,11 @@ def options(words: Sequence[str]) -> Options:
     found, _ = parser.parse_known_args(own)
     split = (argument.partition("=") for argument in found.build_arg)
     return Options(
-        own,
+        [word for word in own if word not in ("-q", "--quiet")],
         found.tag,
         found.file or f"{found.context}/Dockerfile",
         {name: value for name, mark, value in split if mark},
+        found.quiet,
     )
 
 

@@ -13,12 +13,12 @@ cell is run more than once.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import paths
 from ..build import buildx
 from ..engine import client, session
 from ..errors import WorkshopError
@@ -46,7 +46,8 @@ _MAKES = {
 class Answer(Composed):
     """What one command printed, its exit status, the seconds that it took.
 
-    ``build`` has the steps, if it was a `docker build` that succeeded.
+    ``build`` has the steps, if it was a `docker build` that succeeded; they are shown unless it
+    was told to be quiet.
     """
 
     typed: str
@@ -59,7 +60,7 @@ class Answer(Composed):
     def parts(self) -> Shown:
         printed = [part.rstrip() for part in (self.stdout, self.stderr) if part.strip()]
         ending = [f"(exit status {self.status})"] if self.status else []
-        if self.build:
+        if self.build and not self.stdout:
             return self.build.table()
         return Verbatim("\n".join(printed + ending))
 
@@ -179,7 +180,8 @@ class Terminal:
 
     def _build(self, text: str, words: list[str]) -> Answer:
         start = time.monotonic()
-        for tag in buildx.options(words).tags:
+        asked = buildx.options(words)
+        for tag in asked.tags:
             session.record_tag(tag)
         try:
             with Live() as live:
@@ -195,7 +197,10 @@ class Terminal:
             return Answer(text, status, "", failed.what, time.monotonic() - start)
         finally:
             session.remove_replaced()
-        return Answer(text, 0, seconds=built.seconds, build=built)
+        printed = ""
+        if asked.is_quiet and built.tag:
+            printed = f"{client.connect().images.get(built.tag).id}\n"
+        return Answer(text, 0, printed, seconds=built.seconds, build=built)
 
     def _with_whose(self, words: list[str]) -> tuple[list[str], str]:
         """The words of a docker command with the additions; the container that it makes."""
@@ -223,7 +228,7 @@ class Terminal:
     def _found(self, program: str) -> str:
         if program == "docker":
             return client.cli()
-        found = shutil.which(program)
+        found = paths.program(program)
         if found is None:
             raise WorkshopError(
                 f"There is no program {program} on this machine.",
