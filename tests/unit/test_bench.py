@@ -60,7 +60,6 @@ def test_the_stored_answer_is_dated_and_whole():
     for values in found.rows.values():
         assert list(values) == found.columns
         assert {"bytes_over_base", "edit_s", "check_s", "lost_requests"} <= set(values)
-        assert values["requests_per_s"] > 0
 
 
 def test_the_readme_tells_the_stored_answer():
