@@ -25,7 +25,7 @@ INDEX_TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class Check:
-    """One question to the machine: its name, the answer, and the way out if it is no."""
+    """One question to the machine: its name, the answer, and what to do if it is no."""
 
     name: str
     ok: bool

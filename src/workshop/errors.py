@@ -1,10 +1,10 @@
-"""The one exception that readers meet: what went wrong, and the way out."""
+"""The one exception that readers meet: what went wrong, and what to do."""
 
 from __future__ import annotations
 
 
 class WorkshopError(Exception):
-    """Something a reader can mend.
+    """Something a reader can put right.
 
     ``what`` says what happened in a sentence or two; ``fix`` says what to do about
     it. The command line prints both and exits with status 1. A notebook shows both

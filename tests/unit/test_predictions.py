@@ -32,7 +32,7 @@ def test_ran_names_every_step_that_ran_in_order(build, parts, right):
 @pytest.mark.parametrize(
     ("prediction", "said"),
     [
-        ([], ["You said nothing. The next one is yours?"]),
+        ([], ["You predicted nothing. Fill in the list above, and run the cells again."]),
         (["COPY", "collectstatic"], ["You were right."]),
         (["nothing"], [
             "Not quite.",

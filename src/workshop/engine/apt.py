@@ -64,7 +64,7 @@ def _simulate(what: str, *arguments: str) -> str:
     if done.returncode:
         raise WorkshopError(
             f"apt-get can't install {what}: {done.stderr.strip()}",
-            "Mend the machine's package sources, then try again.",
+            "Correct the machine's package sources, then try again.",
         )
     return done.stdout
 
@@ -76,7 +76,7 @@ def _apt_get(what: str, *arguments: str) -> None:
         what,
         [*root.prefix(), "apt-get", "-o", "DPkg::Lock::Timeout=120", *arguments],
         log=log,
-        fix=f"Mend the machine's package sources, then try again. The whole output is in {log}.",
+        fix=f"Correct the machine's package sources, then try again. The whole output is in {log}.",
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         quiet_input=not console.a_person_is_there(),
     )

@@ -23,7 +23,7 @@ Kind = Literal["", "certificate", "out of reach", "forbidden"]
 
 @dataclass(frozen=True)
 class Cause:
-    """One row: when ``pattern`` is in the text, ``what`` happened, and ``fix`` mends it.
+    """One row: when ``pattern`` is in the text, ``what`` happened, and ``fix`` says what to do.
 
     ``what`` and ``fix`` may name, in braces, what the caller of ``find`` gives. ``kind`` tells
     those rows apart after which the tutorial goes on in another way.

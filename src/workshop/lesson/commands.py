@@ -3,7 +3,7 @@
 One command a line, quotes, ``\\`` before a character and at the end of a line, comments, and
 ``$NAME`` from given variables: what is common to every shell, so that a cell also runs where
 there is none. The rules are those of POSIX.1-2024, Shell Command Language, 2.2 Quoting. What
-only a shell can do (pipes, redirections, ``&&``, wildcards) is refused, with the way out. A
+only a shell can do (pipes, redirections, ``&&``, wildcards) is refused, with what to do. A
 variable stays one word, whatever is in it, as in double quotes.
 """
 

@@ -25,7 +25,7 @@ def score(prediction: Sequence[str], build: Build) -> None:
         print(f"ran: {step}")
     parts = [part for part in prediction if part != NOTHING]
     if not prediction:
-        print("You said nothing. The next one is yours?")
+        print("You predicted nothing. Fill in the list above, and run the cells again.")
         return
     if ran(build, *parts):
         print("You were right.")
