@@ -1,11 +1,14 @@
 """What the workspace, the session and the magic do before an engine is asked."""
 
 import json
+import re
 from typing import ClassVar
 
 import docker
 import pytest
 
+from workshop.build.buildx import Build
+from workshop.build.progress import Step
 from workshop.engine import session
 from workshop.errors import WorkshopError
 from workshop.lesson import explain, magic, results, workspace
@@ -13,6 +16,7 @@ from workshop.lesson.results import Added, Diff, StepResult
 from workshop.lesson.terminal import Answer, Answers
 from workshop.show import live
 from workshop.show.display import Listing
+from workshop.show.growth import Growth
 
 
 @pytest.fixture
@@ -196,12 +200,33 @@ def test_nothing_changed():
 )
 def test_what_a_step_added_in_words(added, text):
     assert added.text() == text
-    assert added.html() == "".join(f"<p>{line}</p>" for line in text.splitlines())
+    words = re.sub(r"</?span[^>]*>", "", added.html())
+    assert words == "".join(f"<p>{line}</p>" for line in text.splitlines())
 
 
 def test_a_difference_has_no_line_numbers():
     assert Diff("x, edited", ["-a", "+b"]).text() == "x, edited\n-a\n+b"
     assert isinstance(Diff("x", []), Listing)
+
+
+def test_the_card_of_a_step_in_four_lines_and_with_all_steps_folded():
+    steps = [
+        Step("", 1, 2, "FROM a", None, 0.0),
+        Step("", 2, 2, "RUN true", False, 1.25),
+    ]
+    build = Build("docker build -t $IMAGE .", "tag", steps, 2.0)
+    growth = Growth([3_000_000, 1_000_000], 1, 1)
+    card = StepResult("x", build, Added(1, 2, 1_000_000, []), steps[1:], growth)
+    assert card.text().splitlines() == [
+        "$ docker build -t $IMAGE .",
+        "[2/2] RUN true  ran        1.2 s",
+        "Added 1 layer: 1.0 MB in 2 files.",
+        "░" * 45 + "█" * 15 + "  4.0 MB",
+        "2 steps in this build",
+    ]
+    html = card.html()
+    assert "<code>[2/2] RUN true</code> <b>ran</b> 1.2 s" in html
+    assert "<details><summary>2 steps in this build</summary><table>" in html
 
 
 def test_a_step_before_the_first_from_says_that_there_is_nothing_to_build():

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..build.buildx import Build
-from ..show.display import Composed, Listing, Stack, size
+from ..build.progress import Step
+from ..show.display import Composed, Listing, Shown, Stack, printable, shorten, size
+from ..show.growth import NEW, Growth
 
+NOTHING_TO_BUILD = "Nothing to build yet: no stage begins before the first FROM."
 _SETTINGS = {
     "WorkingDir": "WORKDIR",
     "User": "USER",
@@ -37,31 +41,72 @@ class Added(Composed):
     base: str = ""
 
     def parts(self) -> Stack:
+        return Stack([self._first(), *self._settings()])
+
+    def html(self) -> str:
+        """As the text, with the bytes as one large figure."""
+        told = html.escape(self._first())
+        if self.layers or self.base:
+            figure = size(self.bytes)
+            big = f'<span style="font-size: 1.6em; font-weight: 600">{figure}</span>'
+            told = told.replace(figure, big, 1)
+        rest = "".join(f"<p>{html.escape(printable(line))}</p>" for line in self._settings())
+        return f"<p>{told}</p>{rest}"
+
+    def _first(self) -> str:
         if self.base:
-            return Stack([f"Starts from {self.base}: {size(self.bytes)}."])
-        lines = ["Added no layer."]
-        if self.layers:
-            layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
-            files = "1 file" if self.files == 1 else f"{self.files:,} files"
-            lines = [f"Added {layers}: {size(self.bytes)} in {files}."]
-        return Stack(lines + [f"Set {setting}" for setting in self.settings])
+            return f"Starts from {printable(self.base)}: {size(self.bytes)}."
+        if not self.layers:
+            return "Added no layer."
+        layers = "1 layer" if self.layers == 1 else f"{self.layers} layers"
+        files = "1 file" if self.files == 1 else f"{self.files:,} files"
+        return f"Added {layers}: {size(self.bytes)} in {files}."
+
+    def _settings(self) -> list[str]:
+        return [f"Set {setting}" for setting in self.settings]
 
 
 @dataclass(repr=False)
-class StepResult(Composed):
-    """The answer of a ``%%dockerfile`` cell: the build, and what the step added.
+class StepResult(Shown):
+    """The answer of a ``%%dockerfile`` cell: its steps, what they added, the image growing.
 
-    ``build`` is None as long as the Dockerfile has no stage.
+    ``build`` is None as long as the Dockerfile has no stage; ``own`` are the build's steps that
+    the cell wrote.
     """
 
     name: str
     build: Build | None
     added: Added
+    own: Sequence[Step] = ()
+    growth: Growth | None = None
 
-    def parts(self) -> Stack:
-        if self.build is None:
-            return Stack(["Nothing to build yet: no stage begins before the first FROM."])
-        return Stack([self.build, self.added])
+    def text(self) -> str:
+        if self.build is None or self.growth is None:
+            return NOTHING_TO_BUILD
+        lines = [f"$ {self.build.typed}"]
+        for step in self.own:
+            seconds = f"{step.seconds:.1f} s" if step.ran else ""
+            lines.append(f"{shorten(str(step), 66)}  {step.state:6}  {seconds:>8}".rstrip())
+        return "\n".join([*lines, self.added.text(), self.growth.text(), self._steps()])
+
+    def html(self) -> str:
+        if self.build is None or self.growth is None:
+            return f"<p>{NOTHING_TO_BUILD}</p>"
+        lines = [f"<p><code>$ {html.escape(self.build.typed)}</code></p>"]
+        for step in self.own:
+            seconds = f" {step.seconds:.1f} s" if step.ran else ""
+            told = html.escape(shorten(str(step), 100))
+            lines.append(f"<p><code>{told}</code> <b>{step.state}</b>{seconds}</p>")
+        lines += [self.added.html(), f"<p>{self.growth.html()} {size(sum(self.growth.layers))}</p>"]
+        lines.append(
+            f"<details><summary>{self._steps()}</summary>{self.build.table().html()}</details>"
+        )
+        style = f"border-left: 4px solid {NEW}; padding-left: 12px"
+        return f'<div style="{style}">{"".join(lines)}</div>'
+
+    def _steps(self) -> str:
+        count = len(self.build.steps) if self.build else 0
+        return "1 step in this build" if count == 1 else f"{count} steps in this build"
 
 
 @dataclass(repr=False)

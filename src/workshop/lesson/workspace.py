@@ -21,6 +21,7 @@ from typing import Any
 import docker
 
 from ..build import buildx, grammar
+from ..build.progress import Step
 from ..engine import client, session
 from ..errors import WorkshopError
 from ..layers.image import Image
@@ -32,11 +33,13 @@ from ..run import containers
 from ..run.containers import Container, Output
 from ..run.site import Site
 from ..show.display import Listing, Table, shorten, size
+from ..show.growth import Growth
 from ..show.live import Live
 from .draft import Draft
 from .results import Added, Change, Diff, StepResult, changed_settings, difference
 from .terminal import Terminal
 
+MAKE_A_STEP = ("RUN", "COPY", "ADD", "WORKDIR")
 NOT_COPIED = (".venv", "__pycache__", "*.sqlite3", "staticfiles", "Dockerfile", "entrypoint.sh")
 
 
@@ -122,7 +125,9 @@ class Workspace:
         draft = self.draft.put(name, text)
         with self._trying(draft):
             if grammar.stages(draft.text):
-                result = StepResult(name, self.build(), self._added(draft))
+                built = self.build()
+                added = self._added(draft)
+                result = StepResult(name, built, added, _own(built, text), self._growth(added))
             else:
                 self._remove_images()
                 result = StepResult(name, None, Added(0, 0, 0, []))
@@ -205,6 +210,12 @@ class Workspace:
             sum(entry.size for entry in entries),
             changed_settings(before.config, now.config),
         )
+
+    def _growth(self, added: Added) -> Growth:
+        """The layers of the image so far; those that the newest step added are the last."""
+        sizes = [sum(entry.size for entry in layer.entries) for layer in _contents(self.tag)]
+        base = grammar.base_image(self.text)
+        return Growth(sizes, _described(_inspected(base)).layers if base else 0, added.layers)
 
     def _before(self, text: str, opens_a_stage: bool) -> _Described:
         """The image of the Dockerfile ``text``, as its own step left it, or its base.
@@ -480,6 +491,16 @@ def planned_steps(chapter: str) -> list[str]:
     heads = ["".join(c["source"]).split("\n", 1)[0].split() for c in cells if c["source"]]
     names = [head[1] for head in heads if len(head) == 2 and head[0] == "%%dockerfile"]
     return list(dict.fromkeys(names))
+
+
+def _own(built: buildx.Build, step: str) -> list[Step]:
+    """The steps of a build that the newest step of the Dockerfile, ``step``, wrote."""
+    found = grammar.instructions(step)
+    count = sum(text.split()[0].upper() in MAKE_A_STEP for text in found)
+    if count:
+        return built.steps[-count:]
+    opens = any(grammar.stage_of(text) for text in found)
+    return [made for made in built.steps if made.cached is None][-1:] if opens else []
 
 
 def _opened_and_own(step: str) -> tuple[list[str], list[str]]:
