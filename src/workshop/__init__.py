@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 
-from .lesson.claims import check, expect_failure
+from .lesson.claims import check
+from .lesson.exercises import exercise, progress
 from .lesson.predictions import ran, score
 from .lesson.workspace import checkpoint
 
-__all__ = ["check", "checkpoint", "expect_failure", "ran", "score"]
+__all__ = ["check", "checkpoint", "exercise", "progress", "ran", "score"]
 
 
 def _register() -> None:

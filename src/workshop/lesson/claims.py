@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import sys
-from collections.abc import Iterator
 from types import FrameType
 
 import executing
@@ -28,28 +26,6 @@ def check(claim: str, condition: object) -> None:
         return
     expected, seen = _explain(sys._getframe(1), condition)
     raise ClaimFailed(f"{claim}\n  expected: {expected}\n  seen:     {seen}")
-
-
-class ExpectedFailure:
-    """What ``expect_failure`` caught, in ``error``."""
-
-    error: WorkshopError
-
-
-@contextlib.contextmanager
-def expect_failure() -> Iterator[ExpectedFailure]:
-    """Print the WorkshopError that the ``with`` block raises, instead of stopping.
-
-    Raises ClaimFailed when the block raises none.
-    """
-    caught = ExpectedFailure()
-    try:
-        yield caught
-    except WorkshopError as error:
-        caught.error = error
-        print(f"✘ {error}")
-        return
-    raise ClaimFailed("A failure was expected here, and nothing failed.")
 
 
 def _explain(frame: FrameType, condition: object) -> tuple[str, str]:

@@ -1,0 +1,85 @@
+"""Exercises: whether one is solved, and which ones a reader has solved so far.
+
+What was solved is kept beside the session's workspaces. Nothing leaves the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ..engine import session
+from ..errors import WorkshopError
+from ..paths import NOTEBOOKS, WORKSPACES
+from ..show.display import Table
+from . import workspace
+
+_VERDICT = re.compile(r'^exercise\("([\w-]+)"', re.MULTILINE)
+
+
+def exercise(name: str, missing: Callable[[], str | None]) -> None:
+    """Print whether the exercise ``name`` of the running chapter is solved, and remember it.
+
+    ``missing`` looks at what the reader's cells did. It returns what is still missing, as a
+    sentence, or nothing when the exercise is solved. A WorkshopError that it raises is such a
+    sentence, too.
+    """
+    try:
+        said = missing()
+    except WorkshopError as error:
+        said = str(error)
+    if said:
+        print(f"Not yet: {said}")
+        return
+    chapter = workspace.current().chapter
+    _write({**_read(), chapter: sorted({*solved(chapter), name})})
+    print(f"Solved. That makes {len(solved(chapter))} of {len(names(chapter))} in this chapter.")
+
+
+def names(chapter: str) -> list[str]:
+    """The names of a chapter's exercises, in order."""
+    path = NOTEBOOKS / f"{chapter}.ipynb"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else []
+    sources = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return [found[1] for source in sources if (found := _VERDICT.search(source))]
+
+
+def solved(chapter: str) -> list[str]:
+    """The names of the exercises of a chapter that this session's reader has solved."""
+    known = _read().get(chapter, [])
+    return [name for name in names(chapter) if name in known]
+
+
+def progress() -> Table:
+    """One row a chapter: how many of its exercises are solved, and which are left."""
+    rows = []
+    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb")):
+        everything, done = names(path.stem), solved(path.stem)
+        left = [name for name in everything if name not in done]
+        if everything:
+            rows.append((path.stem, f"{len(done)} of {len(everything)}", ", ".join(left)))
+    return Table("Exercises", ("chapter", "solved", "left"), rows)
+
+
+def forget(chapter: str) -> None:
+    """Forget what was solved in a chapter."""
+    _write({known: found for known, found in _read().items() if known != chapter})
+
+
+def _file() -> Path:
+    return WORKSPACES / session.ident() / "solved.json"
+
+
+def _read() -> dict[str, list[str]]:
+    try:
+        found: dict[str, list[str]] = json.loads(_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # nothing solved yet, or a file that was cut off
+        return {}
+    return found
+
+
+def _write(solved: dict[str, list[str]]) -> None:
+    _file().parent.mkdir(parents=True, exist_ok=True)
+    _file().write_text(json.dumps(solved, indent=2) + "\n", encoding="utf-8")
