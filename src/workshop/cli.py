@@ -19,6 +19,7 @@ from .engine.causes import as_problem
 from .errors import WorkshopError
 from .layers.look import look_into
 from .layers.sources import forget
+from .lesson import exercises
 from .lesson.workspace import Workspace
 from .paths import DOCKERFILE, SITE, WORKSPACES
 from .show.console import say, write_anywhere
@@ -97,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     made = command("run", _run, "Execute notebooks headless; results under _site/.")
     made.add_argument("notebook", nargs="*", help="a file or its number; all without one")
     made.add_argument("--in-place", action="store_true", help="also store outputs in notebooks/")
+    made = command("progress", _progress, "Which exercises are solved.")
+    made.add_argument(
+        "--reset", metavar="NOTEBOOK", help="begin this chapter anew: a file or its number"
+    )
+    command("minutes", _minutes, "How long each chapter takes, and its exercises.")
     made = command("build", _build, "Build a Dockerfile against the sample project.")
     made.add_argument("-f", "--file", type=Path, default=DOCKERFILE, help="default: Dockerfile")
     made.add_argument("-t", "--tag", default="", help="default: one of this session's")
@@ -166,6 +172,24 @@ def _run(options: argparse.Namespace) -> None:
     prepare()
     written = notebooks.run(options.notebook, SITE, options.in_place)
     print(f"Wrote {len(written)} files to {SITE}.")
+
+
+def _progress(options: argparse.Namespace) -> None:
+    if options.reset:
+        from .lesson import notebooks
+
+        (chapter,) = notebooks.chapters([options.reset])
+        prepare()
+        Workspace(chapter.stem)  # what an earlier one left is removed
+        exercises.forget(chapter.stem)
+        print(f"{chapter.stem} begins anew. Its cells are yours: git restores them, if you like.")
+    print(exercises.progress())
+
+
+def _minutes(_: argparse.Namespace) -> None:
+    from .lesson import minutes, notebooks
+
+    print(minutes.as_table(notebooks.chapters()))
 
 
 def _refuse_what_cannot_be_written(folder: Path) -> None:

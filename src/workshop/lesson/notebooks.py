@@ -23,16 +23,19 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+from traitlets.config import Config
 
 from ..errors import WorkshopError
 from ..paths import NOTEBOOKS, ROOT
 from ..show.console import say
-from . import workspace
+from . import minutes, workspace
 
 FIRST = "00-start-here.ipynb"
 # JupyterLab's own settings for the tutorial: it asks nothing and fetches no news.
 SETTINGS = Path(__file__).with_name("lab")
 CELL_TIMEOUT_S = 900
+# In a page, cells are coloured as what they hold. Names of Pygments' lexers.
+LANGUAGES = {"%%dockerfile": "docker", "%%terminal": "bash"}
 
 
 def chapters(names: Iterable[str] = ()) -> list[Path]:
@@ -120,19 +123,28 @@ def first_line(source: str) -> str:
 def run(names: Iterable[str], site: Path, in_place: bool = False) -> list[Path]:
     """Execute notebooks into ``site``, each as a notebook and as HTML; returns what it wrote.
 
-    With ``in_place`` the notebooks themselves get the new outputs.
+    With ``in_place`` the notebooks themselves get the new outputs, and how long they ran is kept.
     """
     written = []
     site.mkdir(parents=True, exist_ok=True)
     for path in chapters(names):
+        start = time.monotonic()
         executed = execute(path)
         if in_place:
             write(executed, path)
+            minutes.remember(path.stem, time.monotonic() - start)
         write(executed, site / path.name)
         page = site / f"{path.stem}.html"
-        page.write_text(HTMLExporter().from_notebook_node(executed)[0], encoding="utf-8")
+        page.write_text(as_page(executed), encoding="utf-8")
         written += [site / path.name, page]
     return written
+
+
+def as_page(notebook: nbformat.NotebookNode) -> str:
+    """The notebook as a page of HTML."""
+    colours = Config({"HighlightMagicsPreprocessor": {"enabled": True, "languages": LANGUAGES}})
+    page: str = HTMLExporter(config=colours).from_notebook_node(notebook)[0]
+    return page
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
