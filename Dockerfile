@@ -18,7 +18,7 @@ RUN apt-get update \
 
 WORKDIR /app
 
-# Only what decides on the dependencies: other edits leave the next steps cached.
+# The two files that name the packages: other edits leave the next steps cached.
 COPY pyproject.toml uv.lock /app/
 
 # pip reads requirements files, not uv.lock.

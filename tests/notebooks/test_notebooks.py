@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from workshop.build import grammar
-from workshop.lesson import notebooks
+from workshop.lesson import minutes, notebooks
 from workshop.paths import DOCKERFILE, NOTEBOOKS, ROOT
 
 CHAPTERS = notebooks.chapters()
@@ -53,7 +53,8 @@ def test_no_cell_holds_an_error_or_expects_one(notebook):
 
 
 def test_no_cell_is_kept_from_nbval(notebook):
-    assert not [c for c in code_cells(notebook) if c.metadata.get("tags")]
+    tags = {tag for cell in code_cells(notebook) for tag in cell.metadata.get("tags", [])}
+    assert tags <= {"exercise", "check"}
     assert "NBVAL" not in "".join(cell.source for cell in code_cells(notebook))
 
 
@@ -64,20 +65,12 @@ def test_no_shell_escapes_and_no_other_magic(notebook):
             assert not re.search(r"^\s*[!%]", cell.source, flags=re.MULTILINE), cell.source
 
 
-# Two chapters that still call the tutorial where a docker command belongs.
-HELPERS_LEFT = ("08-make-it-better", "09-make-it-ready")
-WRAPPERS = re.compile(
-    r"\b(ws\.(run|sh|start|build|network|remove_network|history|config)|expect_failure)\b"
-)
+WRAPPERS = re.compile(r"\bws\.(run|sh|start|build|network|remove_network|history|config)\b")
 
 
 def test_docker_commands_are_typed(notebook):
     """No cell calls a helper that wraps a docker command."""
-    wrapped = [cell.source for cell in code_cells(notebook) if WRAPPERS.search(cell.source)]
-    if notebook["path"].stem in HELPERS_LEFT:
-        assert wrapped, "take the chapter out of HELPERS_LEFT"
-    else:
-        assert wrapped == []
+    assert [cell.source for cell in code_cells(notebook) if WRAPPERS.search(cell.source)] == []
 
 
 def test_outputs_name_no_path_of_the_machine_they_ran_on(notebook):
@@ -112,6 +105,19 @@ def test_it_opens_and_closes_as_every_chapter_does(notebook):
     assert 5 <= minutes <= 25
     assert "## Key points" in notebook.cells[-1].source
     assert re.search(r"\*\*(Next:|Back to)\*\* ?\[", notebook.cells[-1].source)
+
+
+def test_what_answers_a_question_is_folded(notebook):
+    """JupyterLab unfolds it when the cell is run. Nobody can predict what is on the screen."""
+    asked = False
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            asked = bool(re.search(r"\b([Gg]uess|Predict)\b", cell.source))
+        elif cell.source.startswith("prediction = []") or "\nprediction = []" in cell.source:
+            asked = True
+        elif asked and cell.outputs and not cell.source.startswith("from workshop import"):
+            assert cell.metadata.get("jupyter", {}).get("outputs_hidden"), cell.source
+            asked = "score(" not in cell.source and asked
 
 
 def test_it_begins_with_a_checkpoint_of_its_own_name(notebook):
@@ -150,6 +156,15 @@ def test_the_minutes_agree_between_the_chapters_and_their_maps():
         for text in (readme, start):
             row = re.search(rf"^\| \[?{number} .*$", text, flags=re.MULTILINE)[0]
             assert row.rstrip(" |").endswith(f"| {minutes}"), row
+
+
+def test_the_minutes_are_those_that_are_counted(notebook):
+    """`workshop minutes` prints them."""
+    found = minutes.of_chapter(notebook["path"])
+    said = f"**Time:** {found.chapter} minutes"
+    if found.exercises:
+        said += f", and {found.exercises} for the exercises"
+    assert f"{said}." in prose(notebook)
 
 
 def test_the_steps_of_chapters_02_and_03_are_the_dockerfile():
