@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import turns
 from playwright.sync_api import expect, sync_playwright
 
 from workshop.engine import apt, session
-from workshop.lesson import notebooks
+from workshop.lesson import exercises, notebooks
 from workshop.paths import NOTEBOOKS, ROOT, WORKSPACES
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as on Unix")
@@ -71,6 +72,24 @@ def lab(tmp_path):
             process.wait()
 
 
+def run(page, cell, number, text=""):
+    """Run a cell, with ``text`` as its lines if there is any; it becomes number ``number``."""
+    cell.locator(".cm-content").click()
+    if text:
+        page.keyboard.press("Control+a")
+        page.keyboard.insert_text(text)
+    page.keyboard.press("Control+Enter")
+    # The number comes with the answer: what is stored in the file has another one.
+    expect(cell.locator(".jp-InputPrompt")).to_have_text(f"[{number}]:", timeout=60_000)
+
+
+def open_chapter(page, address, name):
+    """Open a notebook and wait for its kernel; a cell that is run before is not run at all."""
+    page.goto(address.replace(notebooks.FIRST, name))
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+
+
 def test_chapter_00_runs_from_the_menu_and_ctrl_c_ends_lab(lab, browser):
     process, address, log = lab
     file = NOTEBOOKS / notebooks.FIRST
@@ -93,6 +112,7 @@ def test_chapter_00_runs_from_the_menu_and_ctrl_c_ends_lab(lab, browser):
     expect(last).to_be_visible()
     # Nothing of the live progress line stays.
     assert page.get_by_text(re.compile(r"^\s*\d+ s  \[")).count() == 0
+    page.locator("caption", has_text="Exercises").wait_for(timeout=RUN_MS)
 
     table = page.locator(".jp-RenderedHTMLCommon table", has_text="Steps of this build").last
     table.scroll_into_view_if_needed()
@@ -113,18 +133,11 @@ def test_what_a_cell_holds_can_be_typed_in_the_terminal(lab, browser):
     """Three commands of chapter 02 give the same answers in JupyterLab's own terminal."""
     _, address, log = lab
     page = browser.new_page(viewport={"width": 1280, "height": 1600})
-    page.goto(address.replace(notebooks.FIRST, "02-builder-stage.ipynb"))
+    open_chapter(page, address, "02-builder-stage.ipynb")
     cells = page.locator(".jp-Notebook .jp-CodeCell")
-    cells.first.wait_for(timeout=60_000)
-    # A cell that is run before there is a kernel is not run at all.
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
     for number, says in ((0, "A fresh copy of the sample project"), (1, "Starts from python")):
         cell = cells.nth(number)
-        cell.locator(".cm-content").click()
-        page.keyboard.press("Control+Enter")
-        # The number comes with the answer: what is stored in the file has another one.
-        prompt = cell.locator(".jp-InputPrompt")
-        expect(prompt).to_have_text(f"[{number + 1}]:", timeout=60_000)
+        run(page, cell, number + 1)
         expect(cell.locator(".jp-OutputArea-output").last).to_contain_text(says)
 
     page.get_by_role("menuitem", name="File", exact=True).click()
@@ -152,3 +165,44 @@ def test_what_a_cell_holds_can_be_typed_in_the_terminal(lab, browser):
     picture = Path(os.environ.get("WORKSHOP_PICTURES", log.parent)) / "terminal.png"
     page.screenshot(path=picture)
     page.close()
+
+
+def test_an_exercise_is_solved_and_counted(lab, browser):
+    """Wrong at first; then a hint is unfolded, and the solution typed."""
+    _, address, log = lab
+    (turn,) = [turn for turn in turns.ALL if turn.name == "own-the-volume"]
+    wrong, says = turn.wrong[0]
+    page = browser.new_page(viewport={"width": 1280, "height": 1600})
+    open_chapter(page, address, turn.chapter.name)
+
+    def cell(source):
+        # A line that no other cell has.
+        return page.locator(".jp-CodeCell", has_text=source).last
+
+    start, tried, verdict = (
+        cell(part) for part in ("%%file Dockerfile.volume", "--out owned", '"own-the-volume"')
+    )
+    run(page, page.locator(".jp-Notebook .jp-CodeCell").first, 1)
+    run(page, start, 2, turn.answered(wrong).strip())
+    run(page, tried, 3)
+    run(page, verdict, 4)
+    expect(verdict.locator(".jp-OutputArea-output")).to_contain_text(says)
+
+    hint = page.locator("details", has_text="A new volume takes owner").last
+    expect(hint.get_by_text("A new volume takes owner")).to_be_hidden()
+    hint.locator("summary").click()
+    expect(hint.get_by_text("A new volume takes owner")).to_be_visible()
+    picture = Path(os.environ.get("WORKSHOP_PICTURES", log.parent)) / "exercise.png"
+    page.screenshot(path=picture)
+
+    run(page, start, 5, turn.answered(turn.solution).strip())
+    run(page, tried, 6)
+    run(page, verdict, 7)
+    expect(verdict.locator(".jp-OutputArea-output")).to_contain_text("Solved. That makes 1 of 2")
+
+    open_chapter(page, address, notebooks.FIRST)
+    shown = cell("from workshop import progress")
+    run(page, shown, 1)
+    expect(shown.locator("tr", has_text=turn.chapter.stem)).to_contain_text("1 of 2")
+    page.close()
+    exercises.forget(turn.chapter.stem)
