@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 import shlex
 import shutil
@@ -32,6 +33,7 @@ from ..paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WOR
 from ..run import containers
 from ..run.containers import Container, Output
 from ..run.site import Site
+from ..show import drawing
 from ..show.display import Listing, Table, shorten, size
 from ..show.growth import Growth
 from ..show.live import Live
@@ -116,6 +118,21 @@ class Workspace:
                 marked = frozenset(range(at + 1, at + 1 + len(wanted)))
         return Listing("Dockerfile", lines, marked)
 
+    def stages(self) -> drawing.Stages:
+        """The stages of the Dockerfile so far, drawn, with what one copies from another."""
+        parts: list[tuple[grammar.Stage, list[str]]] = []
+        for text in grammar.instructions(self.text):
+            if stage := grammar.stage_of(text):
+                parts.append((stage, []))
+            elif parts:
+                parts[-1][1].append(text)
+        return drawing.Stages(
+            [
+                drawing.Stage(stage.name, stage.base, own, list(filter(None, map(_copied, own))))
+                for stage, own in parts
+            ]
+        )
+
     def put(self, name: str, text: str) -> StepResult:
         """Make ``text`` the step ``name``, build the image so far, say what the step added.
 
@@ -126,8 +143,10 @@ class Workspace:
         with self._trying(draft):
             if grammar.stages(draft.text):
                 built = self.build()
-                added = self._added(draft)
-                result = StepResult(name, built, added, _own(built, text), self._growth(added))
+                layers = _contents(self.tag)
+                added = self._added(draft, layers)
+                growth = self._growth(layers, added.layers)
+                result = StepResult(name, built, added, _own(built, text), growth)
             else:
                 self._remove_images()
                 result = StepResult(name, None, Added(0, 0, 0, []))
@@ -194,15 +213,18 @@ class Workspace:
 
     # What a step added
 
-    def _added(self, draft: Draft) -> Added:
-        """What the newest step, which was just built, added to the image of the steps above."""
+    def _added(self, draft: Draft, layers: Sequence[Contents]) -> Added:
+        """What the newest step, which was just built, added to the image of the steps above.
+
+        ``layers`` are those of the image that it made.
+        """
         above, own = _opened_and_own(draft.steps[-1])
         if above and not own:
             base = grammar.stages(draft.text)[-1].base
-            return Added(0, 0, 0 if base == "scratch" else self.size(), [], base)
+            return Added(0, 0, 0 if base == "scratch" else _size(layers), [], base)
         before = self._before(grammar.join([*draft.above, *above]), bool(above))
         now = self._described[draft.text] = _described(_inspected(self.tag))
-        fresh = _contents(self.tag)[before.layers :] if now.layers > before.layers else []
+        fresh = layers[before.layers :] if now.layers > before.layers else []
         entries = [entry for layer in fresh for entry in layer.entries]
         return Added(
             len(fresh),
@@ -211,11 +233,11 @@ class Workspace:
             changed_settings(before.config, now.config),
         )
 
-    def _growth(self, added: Added) -> Growth:
-        """The layers of the image so far; those that the newest step added are the last."""
-        sizes = [sum(entry.size for entry in layer.entries) for layer in _contents(self.tag)]
+    def _growth(self, layers: Sequence[Contents], new: int) -> Growth:
+        """The layers of the image so far; the last ``new`` are those that the newest step added."""
         base = grammar.base_image(self.text)
-        return Growth(sizes, _described(_inspected(base)).layers if base else 0, added.layers)
+        below = _described(_inspected(base)).layers if base else 0
+        return Growth([_size([layer]) for layer in layers], below, new)
 
     def _before(self, text: str, opens_a_stage: bool) -> _Described:
         """The image of the Dockerfile ``text``, as its own step left it, or its base.
@@ -394,8 +416,7 @@ class Workspace:
 
     def size(self, image: str = "") -> int:
         """Bytes that the image's layers store, the base's included: what their entries say."""
-        contents = _contents(self._present(image))
-        return sum(entry.size for layer in contents for entry in layer.entries)
+        return _size(_contents(self._present(image)))
 
     def history(self, image: str = "", first: int | None = None) -> Table:
         """One row an instruction, newest first, with the bytes of its layer.
@@ -493,6 +514,12 @@ def planned_steps(chapter: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _copied(instruction: str) -> tuple[str, str] | None:
+    """The stage that an instruction copies from, and the path; None for any other one."""
+    found = re.match(r"COPY\s+--from=(\S+)\s+(\S+)", instruction)
+    return (found[1], found[2]) if found else None
+
+
 def _own(built: buildx.Build, step: str) -> list[Step]:
     """The steps of a build that the newest step of the Dockerfile, ``step``, wrote."""
     found = grammar.instructions(step)
@@ -524,6 +551,10 @@ def _described(image: dict[str, Any] | None) -> _Described:
     image = image or {}
     layers = image.get("RootFS", {}).get("Layers") or []
     return _Described(len(layers), image.get("Config") or {})
+
+
+def _size(layers: Sequence[Contents]) -> int:
+    return sum(entry.size for layer in layers for entry in layer.entries)
 
 
 def _contents(image: str) -> list[Contents]:

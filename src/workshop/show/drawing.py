@@ -1,0 +1,160 @@
+"""Drawings of what a chapter measured: stages and what crosses them, events on a line of time.
+
+Each is an SVG in an image with a text alternative, because that is what stored outputs keep
+everywhere; and lines of text, where pictures are not shown.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .display import Shown, printable, shorten
+
+# Readable on a light and on a dark ground.
+INK, LINE, FILL = "#5b6570", "#4a86c5", "#4a86c522"
+MARK = "#e8762c"
+FONT = 'font-family="sans-serif" font-size="13"'
+ROW, BOX = 20, 300
+
+
+class Drawing(Shown):
+    """An SVG of ``width`` and ``height`` pixels, drawn by ``shapes``; ``alt`` is it in words."""
+
+    width = 860
+
+    @property
+    def height(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def alt(self) -> str:
+        return self.text().replace("\n", " ")
+
+    def shapes(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def svg(self) -> str:
+        size = f'width="{self.width}" height="{self.height}"'
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} {FONT}>{"".join(self.shapes())}</svg>'
+        )
+
+    def html(self) -> str:
+        data = base64.b64encode(self.svg.encode()).decode()
+        alt = html.escape(self.alt)
+        return (
+            f'<p><img alt="{alt}" width="{self.width}" src="data:image/svg+xml;base64,{data}"></p>'
+        )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a Dockerfile: its name, its base, its instructions, and what it copies.
+
+    ``copies`` are pairs: the stage that it copies from, and the path.
+    """
+
+    name: str
+    base: str
+    instructions: Sequence[str]
+    copies: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(repr=False)
+class Stages(Drawing):
+    """The stages of a Dockerfile side by side, and what one takes from another."""
+
+    stages: Sequence[Stage]
+
+    @property
+    def height(self) -> int:
+        return 70 + ROW * max((len(stage.instructions) for stage in self.stages), default=0)
+
+    def text(self) -> str:
+        lines = []
+        for stage in self.stages:
+            count = len(stage.instructions)
+            lines.append(f"{stage.name}, from {stage.base}: {count} instructions.")
+            lines += [f"  takes {path} out of {source}" for source, path in stage.copies]
+        return "\n".join(printable(line) for line in lines)
+
+    def shapes(self) -> list[str]:
+        made = []
+        step = (self.width - BOX) / max(len(self.stages) - 1, 1)
+        places = {stage.name: int(step * n) for n, stage in enumerate(self.stages)}
+        for stage in self.stages:
+            x = places[stage.name]
+            made += [
+                f'<rect x="{x + 1}" y="1" width="{BOX - 2}" height="{self.height - 2}" rx="6" '
+                f'fill="{FILL}" stroke="{LINE}"/>',
+                _words(x + 12, 24, f"{stage.name} (from {stage.base})", weight="bold"),
+            ]
+            for n, instruction in enumerate(stage.instructions):
+                is_copy = any(path in instruction for _, path in stage.copies)
+                colour = MARK if is_copy else INK
+                made.append(_words(x + 12, 52 + ROW * n, shorten(instruction, 40), colour))
+            made += self._arrows(stage, places)
+        return made
+
+    def _arrows(self, stage: Stage, places: Mapping[str, int]) -> list[str]:
+        made = []
+        for source, path in stage.copies:
+            found = [n for n, text in enumerate(stage.instructions) if path in text]
+            if source not in places or not found:
+                continue
+            y = 48 + ROW * found[0]
+            left, right = places[source] + BOX, places[stage.name]
+            made += [
+                f'<line x1="{left}" y1="{y}" x2="{right - 8}" y2="{y}" stroke="{MARK}" '
+                f'stroke-width="2"/>',
+                f'<path d="M{right} {y} l-9 -5 v10 z" fill="{MARK}"/>',
+                _words((left + right) // 2, y - 6, shorten(path, 30), MARK, anchor="middle"),
+            ]
+        return made
+
+
+@dataclass(repr=False)
+class Timeline(Drawing):
+    """Rows of events on one line of time: by the row's name, pairs of seconds and words."""
+
+    rows: Mapping[str, Sequence[tuple[float, str]]]
+
+    @property
+    def height(self) -> int:
+        return 60 * len(self.rows) + 10
+
+    def text(self) -> str:
+        lines = []
+        for name, events in self.rows.items():
+            told = "; ".join(f"{words} after {seconds:.1f} s" for seconds, words in events)
+            lines.append(f"{name}: {told}.")
+        return "\n".join(lines)
+
+    def shapes(self) -> list[str]:
+        longest = max((s for events in self.rows.values() for s, _ in events), default=1) or 1
+        made = []
+        for n, (name, events) in enumerate(self.rows.items()):
+            y = 60 * n + 40
+            made.append(_words(0, y + 5, name, weight="bold"))
+            ends = [200 + seconds / longest * (self.width - 400) for seconds, _ in events]
+            made.append(
+                f'<line x1="{min(ends):.0f}" y1="{y}" x2="{max(ends):.0f}" y2="{y}" '
+                f'stroke="{LINE}" stroke-width="4"/>'
+            )
+            for at, (seconds, words) in zip(ends, events, strict=True):
+                made.append(f'<circle cx="{at:.0f}" cy="{y}" r="6" fill="{MARK}"/>')
+                # One above the line, the next one below it, so that neighbours can be read.
+                below = 22 if events.index((seconds, words)) % 2 else -12
+                made.append(_words(round(at), y + below, f"{words}, {seconds:.1f} s"))
+        return made
+
+
+def _words(
+    x: int, y: int, text: str, colour: str = INK, weight: str = "normal", anchor: str = "start"
+) -> str:
+    style = f'fill="{colour}" font-weight="{weight}" text-anchor="{anchor}"'
+    return f'<text x="{x}" y="{y}" {style}>{html.escape(printable(text))}</text>'
