@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from workshop.bench import builds
 from workshop.bench.serving import lost_at_stop
 from workshop.build.buildx import BuildFailed
 from workshop.engine import client
@@ -395,7 +396,8 @@ def test_16_two_builds_give_the_same_files(production, image):
     # A fresh clone has times of its own.
     for file in production.path.rglob("*"):
         os.utime(file, (1, 1))
-    built = production.build("--no-cache", name="again")
+    with builds.nothing_cached(production):
+        built = production.build(name="again")
     found = image.diff(production.look(built.tag))
     assert (found.added, found.removed, found.changed) == ({}, {}, {})
 

@@ -50,7 +50,7 @@ def seconds(space: Workspace, new_files: dict[str, str]) -> Iterator[tuple[str, 
     left out. The image of the unchanged project is there at the end.
     """
     if new_files:
-        with _nothing_cached(space):
+        with nothing_cached(space):
             yield "cold_s", space.build().seconds
             yield from _rebuilds(space, new_files)
     else:
@@ -68,11 +68,12 @@ def _rebuilds(space: Workspace, new_files: dict[str, str]) -> Iterator[tuple[str
     space.build()
 
 
-def _nothing_cached(space: Workspace) -> AbstractContextManager[None]:
+def nothing_cached(space: Workspace) -> AbstractContextManager[None]:
     """Make every step and every cache mount of the Dockerfile one that no build has seen.
 
     `--no-cache` is not enough: what a COPY takes from another stage is known by its content,
-    so the second measurement of an added package would find the steps of the first.
+    so the second measurement of an added package would find the steps of the first. And whoever
+    builds the same step at that moment would be given the new one.
     """
     token = secrets.token_hex(8)
     fresh = re.sub(r"(?m)^FROM .*$", rf"\g<0>\nENV ROUND={token}", space.text)

@@ -31,7 +31,7 @@ STORES: tuple[Store, ...] = ("classic", "containerd")
 # Chapters 02 and 03 pass with both. With the containerd store they took 1.32 and 1.41 times as
 # long, from an empty build cache on the same machine, because it packs and unpacks each layer.
 DEFAULT_STORE: Store = "classic"
-BUILD_CACHE = "10GB"
+BUILD_CACHE = "15GB"
 
 DAEMON = "/usr/sbin/dockerd"
 START_S = 60.0
