@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -40,16 +41,24 @@ def browser():
         started.close()
 
 
-@pytest.fixture
-def lab(tmp_path):
-    """`workshop lab` as a reader starts it; gives the process and its address with the token."""
-    log = tmp_path / "lab.log"
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """`workshop lab` as a reader starts it; gives the process and its address with the token.
+
+    The last test of this file ends it.
+    """
+    folder = tmp_path_factory.mktemp("lab")
+    log = folder / "lab.log"
+    # What a test types stays out of the notebooks.
+    saving = folder / "settings" / "@jupyterlab" / "docmanager-extension"
+    saving.mkdir(parents=True)
+    (saving / "plugin.jupyterlab-settings").write_text('{"autosave": false}')
     environment = {
         **os.environ,
         "WORKSHOP_PROGRESS": "1",
         # JupyterLab as at its first start: no open tabs, no settings of the reader's.
-        "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
-        "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
     }
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -85,48 +94,11 @@ def run(page, cell, number, text=""):
 
 def open_chapter(page, address, name):
     """Open a notebook and wait for its kernel; a cell that is run before is not run at all."""
-    page.goto(address.replace(notebooks.FIRST, name))
+    # A workspace of JupyterLab's of its own, because the tabs of another test would be there.
+    own = address.replace("/lab/tree", f"/lab/workspaces/{secrets.token_hex(4)}/tree")
+    page.goto(own.replace(notebooks.FIRST, name))
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
-
-
-def test_chapter_00_runs_from_the_menu_and_ctrl_c_ends_lab(lab, browser):
-    process, address, log = lab
-    file = NOTEBOOKS / notebooks.FIRST
-    before = file.read_bytes()
-
-    page = browser.new_page(viewport={"width": 1280, "height": 1600})
-    page.goto(address)
-    page.get_by_role("heading", name="Start here").wait_for(timeout=60_000)
-    assert "token=" in address
-
-    # What is stored in the file would pass for an answer: clear it first.
-    page.get_by_role("menuitem", name="Edit", exact=True).click()
-    page.get_by_text("Clear Outputs of All Cells", exact=True).click()
-    expect(page.locator(".jp-OutputArea-output")).to_have_count(0)
-
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
-    last = page.get_by_text("✔ the image is still the one of before")
-    last.wait_for(timeout=RUN_MS)
-    expect(last).to_be_visible()
-    # Nothing of the live progress line stays.
-    assert page.get_by_text(re.compile(r"^\s*\d+ s  \[")).count() == 0
-    page.locator("caption", has_text="Exercises").wait_for(timeout=RUN_MS)
-
-    table = page.locator(".jp-RenderedHTMLCommon table", has_text="Steps of this build").last
-    table.scroll_into_view_if_needed()
-    expect(table.locator("caption")).to_have_text("Steps of this build")
-    picture = Path(os.environ.get("WORKSHOP_PICTURES", log.parent)) / "lab.png"
-    page.screenshot(path=picture)
-    assert picture.stat().st_size > 20_000
-    page.close()
-    assert file.read_bytes() == before
-
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=30) == 0
-    assert "Traceback" not in log.read_text()
-    assert session.leftovers()["containers"] == []
 
 
 def test_what_a_cell_holds_can_be_typed_in_the_terminal(lab, browser):
@@ -206,3 +178,42 @@ def test_an_exercise_is_solved_and_counted(lab, browser):
     expect(shown.locator("tr", has_text=turn.chapter.stem)).to_contain_text("1 of 2")
     page.close()
     exercises.forget(turn.chapter.stem)
+
+
+def test_chapter_00_runs_from_the_menu_and_ctrl_c_ends_lab(lab, browser):
+    process, address, log = lab
+    file = NOTEBOOKS / notebooks.FIRST
+    before = file.read_bytes()
+
+    page = browser.new_page(viewport={"width": 1280, "height": 1600})
+    page.goto(address)
+    page.get_by_role("heading", name="Start here").wait_for(timeout=60_000)
+    assert "token=" in address
+
+    # What is stored in the file would pass for an answer: clear it first.
+    page.get_by_role("menuitem", name="Edit", exact=True).click()
+    page.get_by_text("Clear Outputs of All Cells", exact=True).click()
+    expect(page.locator(".jp-OutputArea-output")).to_have_count(0)
+
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    last = page.get_by_text("✔ the image is still the one of before")
+    last.wait_for(timeout=RUN_MS)
+    expect(last).to_be_visible()
+    # Nothing of the live progress line stays.
+    assert page.get_by_text(re.compile(r"^\s*\d+ s  \[")).count() == 0
+    page.locator("caption", has_text="Exercises").wait_for(timeout=RUN_MS)
+
+    table = page.locator(".jp-RenderedHTMLCommon table", has_text="Steps of this build").last
+    table.scroll_into_view_if_needed()
+    expect(table.locator("caption")).to_have_text("Steps of this build")
+    picture = Path(os.environ.get("WORKSHOP_PICTURES", log.parent)) / "lab.png"
+    page.screenshot(path=picture)
+    assert picture.stat().st_size > 20_000
+    page.close()
+    assert file.read_bytes() == before
+
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    assert "Traceback" not in log.read_text()
+    assert session.leftovers()["containers"] == []
