@@ -1,0 +1,137 @@
+"""Chapters with something wrong in them, to see their claims fail.
+
+A file of tests/mutations holds, for one chapter, runs with changes that belong together. A change
+is a text of one of the chapter's code cells and what takes its place, or the same for a file that
+the chapter starts from. Each run names the claims that have to fail then.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+from workshop.lesson import notebooks
+from workshop.paths import NOTEBOOKS, ROOT
+
+MUTATIONS = Path(__file__).with_name("mutations")
+# In the kernel: a claim that fails is told, and the cell goes on.
+KEEP_ON = """
+def check(claim, condition):
+    print("✔" if condition else "✘", claim)
+"""
+# In the kernel, before the chapter begins: it starts from changed copies of our own files.
+OTHER_FILES = """
+from pathlib import Path
+from workshop.lesson import workspace
+for name in ("DOCKERFILE", "ENTRYPOINT", "SAMPLE_PROJECT"):
+    setattr(workspace, name, Path({folder!r}) / getattr(workspace, name).name)
+"""
+STARTED_FROM = ("Dockerfile", "entrypoint.sh", "sample_project")
+
+
+@dataclass
+class Run:
+    """One run of a chapter: what is changed, and the claims that have to fail."""
+
+    chapter: Path
+    number: int
+    changes: list[tuple[str, str]] = field(default_factory=list)
+    files: list[tuple[str, str, str]] = field(default_factory=list)
+    fails: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.chapter.name[:2]}-{self.number}"
+
+
+def chapter_of(file: Path) -> Path:
+    (path,) = notebooks.chapters([file.stem])
+    return path
+
+
+def runs(file: Path) -> list[Run]:
+    """The runs of one file of mutations."""
+    told = tomllib.loads(file.read_text(encoding="utf-8")).get("run", [])
+    return [
+        Run(
+            chapter_of(file),
+            number,
+            [(old, new) for old, new in run.get("changes", [])],
+            [(path, old, new) for path, old, new in run.get("files", [])],
+            run["fails"],
+        )
+        for number, run in enumerate(told, 1)
+    ]
+
+
+def unseen(file: Path) -> dict[str, str]:
+    """The claims of a chapter that no run makes fail, each with the reason."""
+    told = tomllib.loads(file.read_text(encoding="utf-8")).get("unseen", {})
+    return dict(told)
+
+
+def claims(path: Path) -> list[str]:
+    """The claims of a chapter, in order, as they are written in its cells."""
+    found = []
+    for cell in _own_code(path):
+        if cell.source.startswith("%%"):
+            continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check":
+                found.append(ast.literal_eval(node.args[0]))
+    return found
+
+
+def failing(run: Run, folder: Path) -> list[str]:
+    """Run the changed chapter, its exercises left out; returns the claims that failed, in order.
+
+    ``folder`` takes the changed copies of the files that the chapter starts from.
+    """
+    notebook = nbformat.v4.new_notebook()
+    cells = _own_code(run.chapter)
+    for old, new in run.changes:
+        found = [cell for cell in cells if old in cell.source]
+        assert len(found) == 1, f"{len(found)} cells hold {old!r}"
+        found[0].source = found[0].source.replace(old, new)
+    sources = [cell.source for cell in cells]
+    if run.files:
+        _copy(run, folder)
+        sources.insert(0, OTHER_FILES.format(folder=str(folder)))
+    # After the cell that imports the real one.
+    sources.insert(2 if run.files else 1, KEEP_ON)
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    NotebookClient(
+        notebook,
+        timeout=900,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        allow_errors=True,
+    ).execute()
+    printed = "".join(
+        out.get("text", "") for cell in notebook.cells for out in cell.outputs if "text" in out
+    )
+    return re.findall(r"(?m)^✘ (.*)$", printed)
+
+
+def _copy(run: Run, folder: Path) -> None:
+    for name in STARTED_FROM:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name)
+        else:
+            shutil.copy2(source, folder / name)
+    for path, old, new in run.files:
+        text = (folder / path).read_text(encoding="utf-8")
+        assert old in text, f"{path} does not hold {old!r}"
+        (folder / path).write_text(text.replace(old, new), encoding="utf-8")
+
+
+def _own_code(path: Path) -> list[nbformat.NotebookNode]:
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code" and not cell.metadata.get("tags")]

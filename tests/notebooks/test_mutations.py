@@ -1,0 +1,18 @@
+"""How many claims are seen failing by tests/image/test_mutations.py, counted without running it."""
+
+import mutated
+import pytest
+
+FILES = sorted(mutated.MUTATIONS.glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_claim_is_seen_failing_or_has_a_reason(file):
+    claims = mutated.claims(mutated.chapter_of(file))
+    seen = {claim for run in mutated.runs(file) for claim in run.fails}
+    reasons = mutated.unseen(file)
+    assert seen <= set(claims)
+    assert set(reasons) <= set(claims) - seen
+    assert [claim for claim in claims if claim not in seen and claim not in reasons] == []
+    assert len(seen) >= 0.9 * len(claims) or len(claims) - len(seen) == 1
+    print(f"{file.stem}: {len(seen)} of {len(claims)} claims are seen failing")
