@@ -11,7 +11,17 @@ from typing import Any
 
 from ..build.buildx import Build
 from ..build.progress import Step
-from ..show.display import Composed, Listing, Shown, Stack, printable, shorten, size
+from ..show.display import (
+    Composed,
+    Folded,
+    Listing,
+    Shown,
+    Stack,
+    Verbatim,
+    printable,
+    shorten,
+    size,
+)
 from ..show.growth import NEW, Growth
 
 NOTHING_TO_BUILD = "Nothing to build yet: no stage begins before the first FROM."
@@ -87,7 +97,8 @@ class StepResult(Shown):
         for step in self.own:
             seconds = f"{step.seconds:.1f} s" if step.ran else ""
             lines.append(f"{shorten(str(step), 66)}  {step.state:6}  {seconds:>8}".rstrip())
-        return "\n".join([*lines, self.added.text(), self.growth.text(), self._steps()])
+        all_steps = _folded(self.build).text()
+        return "\n".join([*lines, self.added.text(), self.growth.text(), all_steps])
 
     def html(self) -> str:
         if self.build is None or self.growth is None:
@@ -98,15 +109,9 @@ class StepResult(Shown):
             told = html.escape(shorten(str(step), 100))
             lines.append(f"<p><code>{told}</code> <b>{step.state}</b>{seconds}</p>")
         lines += [self.added.html(), f"<p>{self.growth.html()} {size(sum(self.growth.layers))}</p>"]
-        lines.append(
-            f"<details><summary>{self._steps()}</summary>{self.build.table().html()}</details>"
-        )
+        lines.append(_folded(self.build).html())
         style = f"border-left: 4px solid {NEW}; padding-left: 12px"
         return f'<div style="{style}">{"".join(lines)}</div>'
-
-    def _steps(self) -> str:
-        count = len(self.build.steps) if self.build else 0
-        return "1 step in this build" if count == 1 else f"{count} steps in this build"
 
 
 @dataclass(repr=False)
@@ -131,7 +136,14 @@ class Change(Composed):
 
     def parts(self) -> Stack:
         change = f"The image has {size(self.bytes)}; before, it had {size(self.bytes_before)}."
-        return Stack([self.diff, self.build, change])
+        return Stack([self.diff, Verbatim(f"$ {self.build.typed}"), change, _folded(self.build)])
+
+
+def _folded(build: Build) -> Folded:
+    """All steps of a build, under the line that counts them."""
+    count = len(build.steps)
+    line = "1 step in this build" if count == 1 else f"{count} steps in this build"
+    return Folded(line, build.table())
 
 
 def difference(path: str, before: str, after: str) -> Diff:

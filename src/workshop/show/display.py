@@ -171,6 +171,21 @@ class Stack(Shown):
 
 
 @dataclass(repr=False)
+class Folded(Shown):
+    """Something long under one line, which unfolds it; as text the line alone."""
+
+    line: str
+    inside: Shown
+
+    def text(self) -> str:
+        return self.line
+
+    def html(self) -> str:
+        line = html.escape(self.line)
+        return f"<details><summary>{line}</summary>{self.inside.html()}</details>"
+
+
+@dataclass(repr=False)
 class Verbatim(Shown):
     """What a program printed, as it is, but for characters that a terminal would obey."""
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .display import Shown, printable, shorten
+from .figure import CARD, INK
 
-# Readable on a light and on a dark ground.
-INK, LINE, FILL = "#5b6570", "#4a86c5", "#4a86c522"
-MARK = "#e8762c"
+LINE, FILL = "#33658a", "#33658a14"
+MARK = "#c2500d"
 FONT = 'font-family="sans-serif" font-size="13"'
-ROW, BOX = 20, 300
+ROW, BOX, MARGIN = 20, 300, 12
 
 
 class Drawing(Shown):
@@ -38,9 +38,11 @@ class Drawing(Shown):
 
     @property
     def svg(self) -> str:
-        size = f'width="{self.width}" height="{self.height}"'
+        size = f'width="{self.width + 2 * MARGIN}" height="{self.height + 2 * MARGIN}"'
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} {FONT}>{"".join(self.shapes())}</svg>'
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} {FONT}>'
+            f'<rect {size} rx="6" fill="{CARD}"/>'
+            f'<g transform="translate({MARGIN} {MARGIN})">{"".join(self.shapes())}</g></svg>'
         )
 
     def html(self) -> str:
