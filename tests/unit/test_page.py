@@ -9,6 +9,8 @@ from workshop.lesson import notebooks
 
 def page_of(source):
     notebook = nbformat.v4.new_notebook()
+    # As it is stored.
+    notebook.metadata["language_info"] = {"name": "python"}
     notebook.cells = [nbformat.v4.new_code_cell(source)]
     return notebooks.as_page(notebook)
 

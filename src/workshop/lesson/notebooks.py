@@ -6,6 +6,7 @@ Runs are headless: progress goes to standard error, a cell a line.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import os
 import shutil
@@ -143,7 +144,10 @@ def run(names: Iterable[str], site: Path, in_place: bool = False) -> list[Path]:
 def as_page(notebook: nbformat.NotebookNode) -> str:
     """The notebook as a page of HTML."""
     colours = Config({"HighlightMagicsPreprocessor": {"enabled": True, "languages": LANGUAGES}})
-    page: str = HTMLExporter(config=colours).from_notebook_node(notebook)[0]
+    shown = copy.deepcopy(notebook)
+    # Only in cells of IPython are magics looked for.
+    shown.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    page: str = HTMLExporter(config=colours).from_notebook_node(shown)[0]
     return page
 
 
