@@ -65,7 +65,9 @@ def test_no_shell_escapes_and_no_other_magic(notebook):
             assert not re.search(r"^\s*[!%]", cell.source, flags=re.MULTILINE), cell.source
 
 
-WRAPPERS = re.compile(r"\bws\.(run|sh|start|build|network|remove_network|history|config)\b")
+WRAPPERS = re.compile(
+    r"\bws\.(run|sh|start|build|network|remove_network|config|terminal)\b|\brun_cli\b"
+)
 
 
 def test_docker_commands_are_typed(notebook):
