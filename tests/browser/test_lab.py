@@ -21,7 +21,7 @@ from workshop.paths import NOTEBOOKS, ROOT, WORKSPACES
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as on Unix")
 
 START_S = 120
-RUN_MS = 180_000
+RUN_MS = 180_000  # also until a kernel has started, on a busy machine
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # As root Chromium needs --no-sandbox; the rest keeps it from calling home.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -97,8 +97,8 @@ def open_chapter(page, address, name):
     # A workspace of JupyterLab's of its own, because the tabs of another test would be there.
     own = address.replace("/lab/tree", f"/lab/workspaces/{secrets.token_hex(4)}/tree")
     page.goto(own.replace(notebooks.FIRST, name))
-    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=RUN_MS)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=RUN_MS)
 
 
 def test_what_a_cell_holds_can_be_typed_in_the_terminal(lab, browser):
@@ -111,6 +111,12 @@ def test_what_a_cell_holds_can_be_typed_in_the_terminal(lab, browser):
         cell = cells.nth(number)
         run(page, cell, number + 1)
         expect(cell.locator(".jp-OutputArea-output").last).to_contain_text(says)
+
+    # Each kind of cell in the colours of its own language, also when the kernel has said its own.
+    languages = cells.locator(".cm-content")
+    expect(languages.nth(0)).to_have_attribute("data-language", "python")
+    expect(languages.nth(1)).not_to_have_attribute("data-language", re.compile(""))
+    expect(languages.nth(2)).to_have_attribute("data-language", "shell")
 
     page.get_by_role("menuitem", name="File", exact=True).click()
     page.get_by_text("New", exact=True).first.hover()

@@ -147,7 +147,9 @@ def as_page(notebook: nbformat.NotebookNode) -> str:
     shown = copy.deepcopy(notebook)
     # Only in cells of IPython are magics looked for.
     shown.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
-    page: str = HTMLExporter(config=colours).from_notebook_node(shown)[0]
+    # A page is read far from the folder that pictures lie in.
+    exporter = HTMLExporter(config=colours, embed_images=True)
+    page: str = exporter.from_notebook_node(shown, {"metadata": {"path": str(NOTEBOOKS)}})[0]
     return page
 
 
@@ -177,6 +179,7 @@ def lab(browser: bool) -> int:
         "--ServerApp.answer_yes=True",
         f"--ServerApp.root_dir={ROOT}",
         f"--LabApp.app_settings_dir={SETTINGS}",
+        f"--LabApp.extra_labextensions_path={SETTINGS / 'extensions'}",
         f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}",
     ]  # fmt: skip
     if shell := shutil.which("bash"):
