@@ -1,5 +1,6 @@
 """Results read well as text, as HTML, and a printed command can be pasted."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -129,3 +130,17 @@ def test_shorten():
     assert shorten("a \n  b", 10) == "a b"
     assert shorten("abcdef", 6) == "abcdef"
     assert shorten("abcdefg", 6) == "abcde…"
+
+
+def test_a_long_listing_is_folded_around_what_is_marked():
+    lines = [f"line {number}" for number in range(1, 101)]
+    shown = Listing("Dockerfile", lines, frozenset({59, 60})).html()
+    _, before, middle, after, _ = re.split(r"</?details>", shown)
+    assert "<summary>37 more lines</summary>" in before
+    assert "+  60  line 60" in middle
+    assert "<summary>38 more lines</summary>" in after
+    assert re.findall(r"line (\d+)", shown) == [str(number) for number in range(1, 101)]
+
+
+def test_a_short_listing_is_not_folded():
+    assert "<details>" not in Listing("Dockerfile", ["FROM a"] * 30).html()

@@ -209,6 +209,16 @@ def test_a_difference_has_no_line_numbers():
     assert isinstance(Diff("x", []), Listing)
 
 
+def test_lines_that_came_and_went_have_colours_of_their_own():
+    shown = Diff("x, edited", ["…", "-a", "+<b>", " c"]).html()
+    came, went = (
+        re.search(f'<span style="background: ([^"]*)">{line}</span>', shown)
+        for line in (r"\+&lt;b&gt;", "-a")
+    )
+    assert came[1] != went[1]
+    assert shown.count("<span") == 2
+
+
 def test_the_card_of_a_step_in_four_lines_and_with_all_steps_folded():
     steps = [
         Step("", 1, 2, "FROM a", None, 0.0),

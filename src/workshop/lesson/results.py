@@ -25,6 +25,8 @@ from ..show.display import (
 from ..show.growth import NEW, Growth
 
 NOTHING_TO_BUILD = "Nothing to build yet: no stage begins before the first FROM."
+# Lines that came and went; light enough for the letters of either theme.
+_LINE_COLOURS = {"+": "rgba(46, 160, 67, 0.25)", "-": "rgba(248, 81, 73, 0.25)"}
 _SETTINGS = {
     "WorkingDir": "WORKDIR",
     "User": "USER",
@@ -116,10 +118,15 @@ class StepResult(Shown):
 
 @dataclass(repr=False)
 class Diff(Listing):
-    """Lines of a difference, without numbers."""
+    """Lines of a difference, without numbers; in colours where there are any."""
 
     def _numbered(self) -> list[str]:
         return list(self.lines)
+
+    def _line_html(self, line: str) -> str:
+        told = super()._line_html(line)
+        colour = _LINE_COLOURS.get(line[:1])
+        return f'<span style="background: {colour}">{told}</span>' if colour else told
 
 
 @dataclass(repr=False)

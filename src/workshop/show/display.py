@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 WIDTH = 88
+# A listing that is longer is folded after these lines.
+LISTING_LINES = 30
 
 
 def size(count: int) -> str:
@@ -144,8 +146,32 @@ class Listing(Shown):
         return f"{self.caption}\n" + "\n".join(self._numbered())
 
     def html(self) -> str:
-        body = html.escape("\n".join(self._numbered()))
-        return f"<p>{html.escape(self.caption)}</p><pre><code>{body}</code></pre>"
+        lines = [self._line_html(line) for line in self._numbered()]
+        if len(lines) <= LISTING_LINES:
+            return f"<p>{html.escape(self.caption)}</p>{self._block(lines)}"
+        # The end of what is marked is in the part that is shown.
+        kept = LISTING_LINES - 5
+        start = max(0, min(len(lines), max(self.marked, default=0) + 2) - kept)
+        parts = [
+            self._folded(lines[:start]),
+            self._block(lines[start : start + kept]),
+            self._folded(lines[start + kept :]),
+        ]
+        return f"<p>{html.escape(self.caption)}</p>{''.join(parts)}"
+
+    def _folded(self, lines: Sequence[str]) -> str:
+        if not lines:
+            return ""
+        count = "1 more line" if len(lines) == 1 else f"{len(lines)} more lines"
+        return f"<details><summary>{count}</summary>{self._block(lines)}</details>"
+
+    @staticmethod
+    def _block(lines: Sequence[str]) -> str:
+        body = "\n".join(lines)
+        return f"<pre><code>{body}</code></pre>"
+
+    def _line_html(self, line: str) -> str:
+        return html.escape(line)
 
     def _numbered(self) -> list[str]:
         return [
