@@ -345,6 +345,26 @@ def test_the_figure_has_a_text_alternative_and_is_a_picture(image):
     assert "░" in figure.text()
 
 
+def test_two_figures_have_the_scale_of_the_larger(make):
+    small, large = make([file("a", b"x" * 10_000)]), make([file("a", b"x" * 40_000)])
+    alone, beside = small.figure(), small.figure(beside=large)
+    assert alone.text().count("█") == 4 * beside.text().count("█")
+    assert large.figure(beside=small).text() == large.figure().text()
+
+
+def test_what_each_layer_does_with_a_path_is_traced_to_what_a_container_shows(image):
+    assert image.trace("/wheels").text() == (
+        "1 COPY /app/wheels /wheels: stores 2 files; 2.5 kB\n"
+        "  → then\n"
+        "2 RUN pip install --no-index dj: stores 1 whiteout\n"
+        "  → adds up to\n"
+        "a container: shows 0 files"
+    )
+    assert image.trace(f"{SITE}/dj").text().endswith("a container: shows 2 files")
+    with pytest.raises(WorkshopError, match="has anything at /nowhere"):
+        image.trace("/nowhere")
+
+
 def test_a_figure_of_nothing_is_still_a_figure():
     figure = Figure("nothing", [])
     assert figure.png.startswith(b"\x89PNG")

@@ -17,6 +17,7 @@ import docker
 
 from ..errors import WorkshopError
 from ..show.display import Composed, Shown, Stack, Table, bar, printable, shorten, size
+from ..show.drawing import Column, Flow
 from ..show.figure import Figure, Row
 from . import packages, unwanted
 from .answers import ROWS, Owner, Sizes, Unwanted, by_folder, readable
@@ -258,19 +259,55 @@ class Look(Composed):
             rows,
         )
 
-    def figure(self) -> Figure:
-        """One picture of the whole image: its layers, and what of them is superseded."""
-        rows = [
+    def trace(self, path: str) -> Flow:
+        """What each layer does with what lies at ``path``, drawn; last, what a container shows.
+
+        Raises WorkshopError if no layer has anything there.
+        """
+        wanted = path.strip("/")
+        columns = []
+        for number, contents in enumerate(self.image.contents):
+            stored = [e for e in contents.entries if _lies_in(e.path, wanted)]
+            files = [e for e in stored if e.kind != "folder"]
+            lines = []
+            if files:
+                lines.append(f"stores {_many(len(files), 'file')}")
+                lines.append(size(sum(e.size for e in files)))
+            gone = [p for p in contents.removed if _lies_in(p, wanted)]
+            if gone:
+                lines.append(f"stores {_many(len(gone), 'whiteout')}")
+            if lines:
+                columns.append(Column(self._named(number), lines, [lines[-1]] if gone else []))
+        if not columns:
+            raise WorkshopError(
+                f"No layer of {self._name} has anything at {printable('/' + wanted)}.",
+                "Name a file or a folder as it is written from / on.",
+            )
+        shown = sum(_lies_in(p, wanted) for p in self.files)
+        columns.append(Column("a container", [f"shows {_many(shown, 'file')}"]))
+        arrows = ["then"] * (len(columns) - 2) + ["adds up to"]
+        return Flow(columns, arrows)
+
+    def figure(self, beside: Look | None = None) -> Figure:
+        """One picture of the whole image: its layers, and what of them is superseded.
+
+        ``beside`` is another image: both figures then have one scale.
+        """
+        rows = self._rows()
+        drawn = [row for row in rows if row.visible + row.superseded >= 1000]
+        title = f"{size(self.size)} in {_many(len(self.layers), 'layer')}"
+        if left := len(rows) - len(drawn):
+            title += f" ({left} of less than 1 kB left out)"
+        most = max((r.visible + r.superseded for r in beside._rows()), default=0) if beside else 0
+        return Figure(f"{title}; {size(self.superseded_bytes)} superseded", drawn, most)
+
+    def _rows(self) -> list[Row]:
+        return [
             Row(self._named(numbers[0]), stored - lost, lost)
             for numbers in self._together()
             for stored in [sum(self.layers[n].size for n in numbers)]
             for lost in [sum(self.layers[n].superseded_bytes for n in numbers)]
         ]
-        drawn = [row for row in rows if row.visible + row.superseded >= 1000]
-        title = f"{size(self.size)} in {_many(len(self.layers), 'layer')}"
-        if left := len(rows) - len(drawn):
-            title += f" ({left} of less than 1 kB left out)"
-        return Figure(f"{title}; {size(self.superseded_bytes)} superseded", drawn)
 
     def fingerprints(self, paths: Collection[str]) -> dict[str, str]:
         """The SHA-256 of files of the final file system. Reads the image once more."""
@@ -356,6 +393,10 @@ class Look(Composed):
             bytes_, files = sums[name]
             sums[name] = bytes_ + count, files + 1
         return Sizes(title, "package", dict(sums), total, rows)
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def _many(count: int, what: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import secrets
 import shlex
 import shutil
@@ -33,10 +32,11 @@ from ..paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WOR
 from ..run import containers
 from ..run.containers import Container, Output
 from ..run.site import Site
-from ..show import drawing
 from ..show.display import Listing, Table, shorten, size
+from ..show.drawing import Flow, Stages
 from ..show.growth import Growth
 from ..show.live import Live
+from . import drawings
 from .draft import Draft
 from .results import Added, Change, Diff, StepResult, changed_settings, difference
 from .terminal import Terminal
@@ -118,20 +118,17 @@ class Workspace:
                 marked = frozenset(range(at + 1, at + 1 + len(wanted)))
         return Listing("Dockerfile", lines, marked)
 
-    def stages(self) -> drawing.Stages:
+    def stages(self) -> Stages:
         """The stages of the Dockerfile so far, drawn, with what one copies from another."""
-        parts: list[tuple[grammar.Stage, list[str]]] = []
-        for text in grammar.instructions(self.text):
-            if stage := grammar.stage_of(text):
-                parts.append((stage, []))
-            elif parts:
-                parts[-1][1].append(text)
-        return drawing.Stages(
-            [
-                drawing.Stage(stage.name, stage.base, own, list(filter(None, map(_copied, own))))
-                for stage, own in parts
-            ]
-        )
+        return drawings.stages(self.text)
+
+    def flow(self, build: buildx.Build) -> Flow:
+        """What ``build`` took out of the folder, its steps, and the layers that they left."""
+        return drawings.flow(self.path, build, self.look())
+
+    def containers(self) -> Flow:
+        """The chapter's containers on their network, drawn, and which of them knows which."""
+        return drawings.containers(self.chapter)
 
     def put(self, name: str, text: str) -> StepResult:
         """Make ``text`` the step ``name``, build the image so far, say what the step added.
@@ -512,12 +509,6 @@ def planned_steps(chapter: str) -> list[str]:
     heads = ["".join(c["source"]).split("\n", 1)[0].split() for c in cells if c["source"]]
     names = [head[1] for head in heads if len(head) == 2 and head[0] == "%%dockerfile"]
     return list(dict.fromkeys(names))
-
-
-def _copied(instruction: str) -> tuple[str, str] | None:
-    """The stage that an instruction copies from, and the path; None for any other one."""
-    found = re.match(r"COPY\s+--from=(\S+)\s+(\S+)", instruction)
-    return (found[1], found[2]) if found else None
 
 
 def _own(built: buildx.Build, step: str) -> list[Step]:

@@ -1,4 +1,4 @@
-"""Drawings of what a chapter measured: stages and what crosses them, events on a line of time.
+"""Drawings of what a chapter measured: stages, columns with arrows, events on a line of time.
 
 Each is an SVG in an image with a text alternative, because that is what stored outputs keep
 everywhere; and lines of text, where pictures are not shown.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from .display import Shown, printable, shorten
@@ -18,6 +18,8 @@ LINE, FILL = "#33658a", "#33658a14"
 MARK = "#c2500d"
 FONT = 'font-family="sans-serif" font-size="13"'
 ROW, BOX, MARGIN = 20, 300, 12
+# Pixels between two columns, and around those that lie in a frame.
+ARROW, FRAME = 90, 30
 
 
 class Drawing(Shown):
@@ -109,13 +111,74 @@ class Stages(Drawing):
             if source not in places or not found:
                 continue
             y = 48 + ROW * found[0]
-            left, right = places[source] + BOX, places[stage.name]
+            made += _arrow(places[source] + BOX, places[stage.name], y, path)
+        return made
+
+
+@dataclass(frozen=True)
+class Column:
+    """A box of lines under a title; those in ``marked`` have another colour."""
+
+    title: str
+    lines: Sequence[str]
+    marked: Collection[str] = ()
+
+
+@dataclass(repr=False)
+class Flow(Drawing):
+    """Columns from left to right, and on the arrow to each next one its words.
+
+    Where the words are empty there is no arrow. The columns from ``framed`` on lie in a frame of
+    the name ``frame``.
+    """
+
+    columns: Sequence[Column]
+    arrows: Sequence[str]
+    frame: str = ""
+    framed: int = 0
+
+    @property
+    def height(self) -> int:
+        lines = max((len(column.lines) for column in self.columns), default=0)
+        return 50 + ROW * lines + (2 * FRAME if self.frame else 0)
+
+    def text(self) -> str:
+        lines = []
+        for n, column in enumerate(self.columns):
+            if self.frame and n == self.framed:
+                lines.append(f"In {self.frame}:")
+            told = "; ".join(column.lines)
+            lines.append(f"{column.title}: {told}" if told else column.title)
+            if n < len(self.arrows) and self.arrows[n]:
+                lines.append(f"  → {self.arrows[n]}")
+        return "\n".join(printable(line) for line in lines)
+
+    def shapes(self) -> list[str]:
+        made = []
+        down = FRAME if self.frame else 0
+        step = (self.width + ARROW) / max(len(self.columns), 1)
+        box = int(step) - ARROW
+        letters = box // 8
+        if self.frame:
+            x = int(step * self.framed) - 10
             made += [
-                f'<line x1="{left}" y1="{y}" x2="{right - 8}" y2="{y}" stroke="{MARK}" '
-                f'stroke-width="2"/>',
-                f'<path d="M{right} {y} l-9 -5 v10 z" fill="{MARK}"/>',
-                _words((left + right) // 2, y - 6, shorten(path, 30), MARK, anchor="middle"),
+                f'<rect x="{x}" y="1" width="{self.width - x + 10}" '
+                f'height="{self.height - 2}" rx="6" fill="none" stroke="{LINE}" '
+                f'stroke-dasharray="5 4"/>',
+                _words(x + 10, 18, self.frame),
             ]
+        for n, column in enumerate(self.columns):
+            x = int(step * n)
+            made += [
+                f'<rect x="{x + 1}" y="{down + 1}" width="{box - 2}" '
+                f'height="{self.height - 2 * down - 2}" rx="6" fill="{FILL}" stroke="{LINE}"/>',
+                _words(x + 12, down + 24, shorten(column.title, letters), weight="bold"),
+            ]
+            for row, line in enumerate(column.lines):
+                colour = MARK if line in column.marked else INK
+                made.append(_words(x + 12, down + 48 + ROW * row, shorten(line, letters), colour))
+            if n < len(self.arrows) and self.arrows[n]:
+                made += _arrow(x + box, int(step * (n + 1)), down + 20, self.arrows[n])
         return made
 
 
@@ -153,6 +216,14 @@ class Timeline(Drawing):
                 below = 22 if events.index((seconds, words)) % 2 else -12
                 made.append(_words(round(at), y + below, f"{words}, {seconds:.1f} s"))
         return made
+
+
+def _arrow(left: int, right: int, y: int, words: str) -> list[str]:
+    return [
+        f'<line x1="{left}" y1="{y}" x2="{right - 8}" y2="{y}" stroke="{MARK}" stroke-width="2"/>',
+        f'<path d="M{right} {y} l-9 -5 v10 z" fill="{MARK}"/>',
+        _words((left + right) // 2, y - 6, shorten(words, 30), MARK, anchor="middle"),
+    ]
 
 
 def _words(

@@ -90,14 +90,23 @@ def _plain(axes: Any) -> None:
 
 @dataclass(repr=False)
 class Figure(Picture):
-    """The layers of an image as bars, the first one at the bottom."""
+    """The layers of an image as bars, the first one at the bottom.
+
+    ``scale`` are the bytes of a bar that another figure has, to which these are drawn.
+    """
 
     title: str
     rows: Sequence[Row]
+    scale: int = 0
 
     @property
     def inches(self) -> tuple[float, float]:
         return 8.6, 1.1 + 0.32 * len(self.rows)
+
+    @property
+    def _most(self) -> int:
+        longest = max((row.visible + row.superseded for row in self.rows), default=0)
+        return max(longest, self.scale) or 1
 
     @property
     def alt(self) -> str:
@@ -105,7 +114,7 @@ class Figure(Picture):
         return f"Bar chart. {self.title}. From the lowest layer up: {bars}."
 
     def text(self) -> str:
-        most = max((row.visible + row.superseded for row in self.rows), default=1)
+        most = self._most
         lines = [
             f"{shorten(row.name, 38):38}  "
             + bar((row.visible + row.superseded) / most, TEXT_WIDTH, row.superseded / most)
@@ -125,7 +134,7 @@ class Figure(Picture):
             places, superseded, left=visible, color=SUPERSEDED, hatch="///", edgecolor=CARD,
             linewidth=0, label="superseded: shipped, and out of sight",
         )  # fmt: skip
-        most = max((v + s for v, s in zip(visible, superseded, strict=True)), default=1)
+        most = self._most / 1e6
         for place, row in enumerate(self.rows):
             end = visible[place] + superseded[place]
             axes.text(end + most / 100, place, row.bytes, va="center", fontsize=8, color=INK)
