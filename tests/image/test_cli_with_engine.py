@@ -70,6 +70,7 @@ def test_build_of_a_broken_file_is_one_message(workshop, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_run_writes_the_notebook_and_a_page(workshop):
     done = workshop("run", "99")
     assert done.returncode == 0, done.stderr

@@ -173,6 +173,7 @@ def stored_in(path):
         return sum(bytes_in(outer.extractfile(name)) for name in manifest["Layers"])
 
 
+@pytest.mark.slow
 def test_superseded_bytes_are_exact_on_the_articles_image(article, saved):
     assert_exact(of_image(article.tag), stored_in(saved), flattened(article.tag))
 
@@ -184,6 +185,7 @@ def test_superseded_bytes_are_exact_on_the_base_images(image, tmp_path):
     assert_exact(of_image(image), stored_in(tmp_path / "image.tar"), flattened(image))
 
 
+@pytest.mark.slow
 def test_the_command_names_the_wheels_with_at_least_12_mb(article):
     command = [Path(sys.executable).with_name("workshop"), "layers", article.tag]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -205,6 +207,7 @@ def test_an_archive_says_the_same_as_the_engine(article, saved):
     assert ours == theirs
 
 
+@pytest.mark.slow
 def test_two_images_are_compared_by_content(article):
     """The same code, once more, in other layers: nothing of it has changed but what has."""
     article.write(

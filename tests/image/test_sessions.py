@@ -157,6 +157,7 @@ def test_two_readers_in_the_same_chapter(readers):
         client.connect().images.get(told[1]["tag"])
 
 
+@pytest.mark.slow
 def test_two_readers_build_the_same_steps_at_the_same_moment():
     rounds = 3
     readers = [Reader(SAME_STEPS, name, str(rounds)) for name in ("one", "two")]

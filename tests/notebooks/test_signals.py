@@ -102,6 +102,7 @@ def test_a_headless_run_ends_its_kernel_and_what_that_runs(tmp_path, number):
     assert said.endswith("✘ Stopped.\n")
 
 
+@pytest.mark.slow
 def test_sigterm_ends_jupyterlab_and_its_kernels(tmp_path):
     process = started(LAB, JUPYTER_RUNTIME_DIR=str(tmp_path))
     (file,) = wait_for(lambda: list(tmp_path.glob("jpserver-*[0-9].json")), LIMIT_S, process)
