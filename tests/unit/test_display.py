@@ -45,7 +45,7 @@ def test_a_column_keeps_its_least_width():
 
 def test_jupyter_gets_both_forms():
     bundle = TABLE._repr_mimebundle_()
-    assert bundle == {"text/plain": TABLE.text(), "text/html": TABLE.html()}
+    assert bundle == {"text/plain": TABLE.text(), "text/html": f" \n{TABLE.html()}"}
     assert repr(TABLE) == TABLE.text()
 
 

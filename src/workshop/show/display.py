@@ -62,7 +62,8 @@ class Shown:
         return self.text()
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return {"text/plain": self.text(), "text/html": self.html()}
+        # JupyterLab shows the first line in place of an output that is folded: no HTML, please.
+        return {"text/plain": self.text(), "text/html": f" \n{self.html()}"}
 
 
 class Composed(Shown):

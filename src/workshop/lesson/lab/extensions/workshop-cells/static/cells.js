@@ -41,7 +41,8 @@
           known.add(model);
           colour(model);
           // The kernel's answer sets the language of every cell; typing changes a first line.
-          model.mimeTypeChanged.connect(colour);
+          // Once the editor has followed the one change, it gets the other.
+          model.mimeTypeChanged.connect(() => setTimeout(colour, 0, model));
           model.contentChanged.connect(colour);
         }
       }
@@ -59,14 +60,22 @@
       shared = packages;
     },
     get: async () => {
-      const [notebook] = Object.values(shared['@jupyterlab/notebook']);
-      const { INotebookTracker } = (await notebook.get())();
+      const [{ INotebookTracker }, { IEditorLanguageRegistry }] = await Promise.all(
+        ['@jupyterlab/notebook', '@jupyterlab/codemirror'].map(async name => {
+          const [version] = Object.values(shared[name]);
+          return (await version.get())();
+        })
+      );
       const plugin = {
         id: 'workshop-cells:plugin',
         description: "Cells of Docker's languages in their own colours.",
         autoStart: true,
-        requires: [INotebookTracker],
-        activate: (app, tracker) => {
+        requires: [INotebookTracker, IEditorLanguageRegistry],
+        activate: async (app, tracker, languages) => {
+          // An editor loads a language when it first needs it. Loaded before, none comes late
+          // and takes the place of a newer one.
+          const names = ['text/x-ipython', 'text/x-dockerfile', ...FILES.map(([, name]) => name)];
+          await Promise.all(names.map(name => languages.getLanguage(name)));
           tracker.forEach(watch);
           tracker.widgetAdded.connect((_, panel) => watch(panel));
         }
