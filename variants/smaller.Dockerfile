@@ -27,12 +27,11 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/venv \
 
 # The cache outlives the step: an added package does not compile psycopg again.
 # --locked fails when uv.lock is stale, and every archive is verified by its hash.
-# No process reads sources of translations and modules, or what debuggers read.
+# No process reads the sources of translations and of psycopg-c. RECORD lists what is there.
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --locked --no-dev --no-install-project \
-    && find /opt/venv \( -name '*.po' -o -path '*/psycopg_c/*.[ch]' -o -name .lock \) \
-        -delete \
-    && find /opt/venv -name '*.so*' -exec strip --strip-debug {} +
+    && find /opt/venv \( -name '*.po' -o -path '*/psycopg_c/*.c' -o -name .lock \) -delete \
+    && find /opt/venv -name RECORD -exec sed -i '/\.po,/d; /^psycopg_c.*\.c,/d' {} +
 
 # The same Python as above: the environment is made for it.
 FROM python:3.13-slim AS final

@@ -57,7 +57,7 @@ for connection in connections:
 
 @pytest.fixture(scope="module")
 def production(left_clean):
-    """variants/production.Dockerfile with its two files, built as a reader would."""
+    """variants/production.Dockerfile with its files, built as a reader would."""
     made = Workspace("test-production")
     made.use(VARIANTS / "production.Dockerfile")
     made.write(".env", f"SECRET_KEY={SECRET}\n")
@@ -103,6 +103,19 @@ def test_01_it_runs_any_command_and_passes_its_exit_status_on(production, comman
 def test_01_management_commands_run(production):
     done = production.run("python", "manage.py", "check", env=ENV)
     assert (done.status, "no issues" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("WEB_CONCURRENCY", "0"), ("WEB_THREADS", "many"), ("STOP_DELAY", "-1")]
+)
+def test_02_an_odd_setting_is_refused_by_name(production, name, value):
+    done = production.run("server", env={**ENV, name: value})
+    assert done.status != 0
+    assert f"{name} is {value!r}" in done.stderr
+
+
+def test_02_an_empty_word_is_no_command(production):
+    assert production.run("").status == 127
 
 
 def test_02_an_unknown_command_fails_and_says_what_is_known(production):
@@ -233,11 +246,28 @@ def test_05_the_code_is_not_writable_by_the_process(production, image):
     assert set(tried.lines) - {"/tmp", "/var/tmp", "/run/lock"} == {"/app/media", "/app/data"}
 
 
+def test_06_no_program_has_a_setuid_bit(production):
+    found = production.sh("find / -xdev -type f -perm /6000", options=["--user=0"])
+    assert (found.status, found.lines) == (0, [])
+
+
+def test_06_any_user_of_group_0_can_write_data_and_has_a_home(production):
+    script = "touch data/x media/x ~/x && echo written"
+    done = production.sh(script, options=["--user=12345:0"])
+    assert done.stdout == "written\n"
+
+
+def test_06_what_it_can_not_write_to_it_says(production):
+    done = production.run("server", "--check-config", env=ENV, options=["--read-only"])
+    assert "/tmp can't be written to" in done.stderr
+    assert "/app/media can't be written to" in done.stderr
+
+
 @pytest.mark.slow
 def test_06_it_is_healthy_without_rights_on_a_read_only_file_system(start):
     container = start(options=HARDENED, ready="Booting worker")
-    container.wait_until("/app/entrypoint.sh", "live")
-    assert container.exec("/app/entrypoint.sh", "ready").status == 0
+    container.wait_until("sh", "container/entrypoint.sh", "live")
+    assert container.exec("sh", "container/entrypoint.sh", "ready").status == 0
     assert "ERROR" not in container.logs()
     assert "Control socket" not in container.logs()
 
@@ -268,7 +298,7 @@ def test_11_it_holds_no_secret_and_no_junk(production, image):
     assert [f for f in image.unwanted().findings if "secret" in f.kind or f.kind == ".git"] == []
     stored = [entry.path for number, entry in image.image.stored() if number >= image.base_layers]
     junk = re.compile(
-        r"\.po$|\.pyx$|psycopg_c/.*\.[ch]$|(^|/)(\.git|\.env|\.venv)(/|$)|site-packages/.*/tests/"
+        r"\.po$|psycopg_c/.*\.c$|(^|/)(\.git|\.env|\.venv)(/|$)|site-packages/.*/tests/"
     )
     assert [path for path in stored if junk.search(path)] == []
 
@@ -318,10 +348,17 @@ def test_10_it_reports_itself_healthy_with_hosts_of_its_own(start):
 def test_10_alive_is_not_ready(start):
     """Without its database it answers, and says that it can't work."""
     container = start(env={"DATABASE_URL": "postgres://a:b@127.0.0.1:1/none"}, ready="Booting")
-    container.wait_until("/app/entrypoint.sh", "live")
-    assert container.exec("/app/entrypoint.sh", "live").status == 0
-    ready = container.exec("/app/entrypoint.sh", "ready")
+    container.wait_until("sh", "container/entrypoint.sh", "live")
+    assert container.exec("sh", "container/entrypoint.sh", "live").status == 0
+    ready = container.exec("sh", "container/entrypoint.sh", "ready")
     assert (ready.status, "503" in ready.stdout) == (1, True)
+
+
+def test_10_a_page_that_is_not_200_is_not_healthy(start):
+    container = start(env={"LIVEZ_PATH": "/no-such-page"}, ready="Booting")
+    container.wait_until("sh", "-c", "! sh container/entrypoint.sh live 2>&1 | grep 'no answer'")
+    done = container.exec("sh", "container/entrypoint.sh", "live")
+    assert (done.status, done.stdout) == (1, "/no-such-page answered 404\n")
 
 
 @pytest.mark.slow
@@ -376,16 +413,45 @@ def test_14_next_to_nothing_of_its_own_is_superseded(image):
     ],
 )
 def test_15_workers_fit_the_machine(production, options, env, expected):
-    code = "import runpy; s = runpy.run_path('gunicorn.conf.py'); print(s['workers'], s['threads'])"
+    code = (
+        "import runpy; s = runpy.run_path('container/gunicorn.conf.py');"
+        "print(s['workers'], s['threads'])"
+    )
     done = production.run("python", "-c", code, options=options, env=env)
     assert tuple(map(int, done.stdout.split())) == expected
 
 
 def test_15_gunicorn_takes_every_setting(production):
-    done = production.run("gunicorn", "--check-config", env=ENV)
+    done = production.run("server", "--check-config", env=ENV, options=["--tmpfs=/tmp"])
     assert (done.status, done.stderr) == (0, "")
-    code = "import runpy; s = runpy.run_path('gunicorn.conf.py'); print(s['graceful_timeout'])"
+    code = (
+        "import runpy; s = runpy.run_path('container/gunicorn.conf.py');"
+        "print(s['graceful_timeout'])"
+    )
     assert float(production.run("python", "-c", code).stdout) < 10
+
+
+# What the build refuses
+
+
+def test_11_a_build_that_makes_a_file_fails_and_names_it(production):
+    settings = production.read("app/settings.py")
+    makes = f'{settings}\n(BASE_DIR / "key.txt").write_text("a key")\n'
+    with production.changed({"app/settings.py": makes}), pytest.raises(BuildFailed) as failed:
+        production.build(name="makes-a-file")
+    assert "must not ship: /app/key.txt" in str(failed.value)
+
+
+def test_11_a_script_with_other_line_ends_fails_the_build(production):
+    script = production.path / "container" / "entrypoint.sh"
+    before = script.read_bytes()
+    script.write_bytes(before.replace(b"\n", b"\r\n"))
+    try:
+        with pytest.raises(BuildFailed) as failed:
+            production.build(name="other-ends")
+    finally:
+        script.write_bytes(before)
+    assert "sh -n" in failed.value.step
 
 
 # 16, 17: reproducible, described

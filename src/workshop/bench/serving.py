@@ -18,7 +18,7 @@ from pathlib import Path
 from ..engine import client
 from ..errors import WorkshopError
 from ..lesson.workspace import Workspace
-from ..run import containers
+from ..run import containers, drain
 
 ENV = {"SECRET_KEY": "only-for-the-benchmark", "DATABASE_URL": "sqlite:////tmp/db.sqlite3"}
 SETTINGS = "--workers=2 --threads=4 --max-requests=0 --access-logfile=- --worker-tmp-dir=/dev/shm"
@@ -39,39 +39,6 @@ while True:
     time.sleep(0.01)
 print(time.time())
 """
-# Clients in a container beside the server's. Sixteen send half of a request and so keep the
-# server's threads busy. Eight connect behind them and send a whole one. "begun" is printed when
-# all of it is sent; when the file /tmp/go is there, the sixteen send the other half.
-CLIENTS_AT_STOP = """
-import http.client, json, pathlib, socket, time
-HALF = b"GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n"
-def connect(data):
-    connection = socket.create_connection(("server", 8000), timeout=120)
-    connection.sendall(data)
-    return connection
-def is_answered(connection):
-    answer = http.client.HTTPResponse(connection)
-    try:
-        answer.begin()
-        answer.read()
-    except (OSError, http.client.HTTPException):
-        return False
-    return answer.status == 200
-busy = [connect(HALF) for _ in range(16)]
-waiting = [connect(HALF + b"\\r\\n") for _ in range(8)]
-print("begun", flush=True)
-while not pathlib.Path("/tmp/go").exists():
-    time.sleep(0.05)
-for connection in busy:
-    try:
-        connection.sendall(b"\\r\\n")
-    except OSError:
-        pass
-answers = [is_answered(connection) for connection in waiting]
-print(json.dumps([answers.count(True), answers.count(False)]))
-"""
-# Long enough for the clients above on a busy machine.
-PATIENCE_S = 60
 
 
 def check_seconds(image: str) -> float:
@@ -168,28 +135,13 @@ def _answers_per_second(load_generator: str, network: str) -> float:
 def lost_at_stop(
     space: Workspace, image: str = "", env: Mapping[str, str] = ENV
 ) -> tuple[int, int]:
-    """Requests answered and requests lost at stop: how a server drains.
-
-    Eight requests wait behind sixteen that are half sent when the server is told to stop;
-    then the sixteen are completed. A request is lost if its connection was accepted and no
-    answer came. The order is made, not hoped for: each part waits for the one before.
-    """
+    """Requests answered and requests lost at stop: how a server drains; see drain.stop."""
     image = image or space.tag
-    patience = f"{env.get('GUNICORN_CMD_ARGS', '')} --graceful-timeout={PATIENCE_S}"
-    env = {**env, "GUNICORN_CMD_ARGS": f"{patience} --timeout={PATIENCE_S}"}
+    patience = f"{env.get('GUNICORN_CMD_ARGS', '')} --graceful-timeout={drain.PATIENCE_S}"
+    env = {**env, "GUNICORN_CMD_ARGS": f"{patience} --timeout={drain.PATIENCE_S}"}
     with _serving(space, image, env) as (server, network):
         _first_answer(server)
-        options = ["--network", network, "--entrypoint", "python"]
-        command = ("-c", CLIENTS_AT_STOP)
-        with space.start(
-            *command, image=image, name="clients", options=options, ready="begun"
-        ) as clients:
-            client.connect().api.kill(server.name, "SIGTERM")
-            server.wait_for("Handling signal: term")
-            clients.exec("touch", "/tmp/go")
-            client.connect().api.wait(clients.name, timeout=2 * PATIENCE_S)
-            answered, lost = json.loads(clients.logs().splitlines()[-1])
-    return int(answered), int(lost)
+        return drain.stop(server, network, image, "/healthz", space.chapter)
 
 
 def _memory(server: containers.Container) -> int:
