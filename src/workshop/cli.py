@@ -24,6 +24,8 @@ from .lesson.workspace import Workspace
 from .paths import DOCKERFILE, SITE, WORKSPACES
 from .show.console import say, write_anywhere
 from .show.display import size
+from .takehome.plan import PARTS
+from .takehome.project import MANAGERS
 
 # A name in the grammar of container images, without a digest: [HOST[:PORT]/]PATH[:TAG].
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
@@ -93,6 +95,30 @@ def _parser() -> argparse.ArgumentParser:
         f"at first {embedded.DEFAULT_STORE}",
     )
     command("images", _images, "Make the base images present: found, pulled, or a stand-in.")
+    made = command("take-home", _take_home, "Write an image for a project of your own.")
+    made.add_argument("folder", type=Path, help="the project's folder")
+    made.add_argument("--manage", default="", help="which manage.py, where there are several")
+    made.add_argument(
+        "--manager",
+        default="",
+        choices=("", *MANAGERS),
+        metavar="NAME",
+        help="who manages the packages, where several lock files are there",
+    )
+    made.add_argument("--python", default="", metavar="3.N", help="the version of Python")
+    made.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=PARTS,
+        metavar="PART",
+        help=f"leave a part of the settings out: {', '.join(PARTS)}",
+    )
+    made.add_argument("--yes", action="store_true", help="ask nothing, and overwrite nothing")
+    made.add_argument("--dry-run", action="store_true", help="say what would be written")
+    made.add_argument("--check", action="store_true", help="build it, run it, say what holds")
+    made.add_argument("--json", action="store_true", help="print the answer as JSON")
+    made.add_argument("--report", type=Path, metavar="FILE", help="write the report as a page")
     made = command("lab", _lab, "Prepare everything, then open JupyterLab on the first notebook.")
     made.add_argument("--no-browser", action="store_true", help="print the address only")
     made = command("run", _run, "Execute notebooks headless; results under _site/.")
@@ -154,6 +180,18 @@ def prepare() -> None:
 
 def _images(_: argparse.Namespace) -> None:
     prepare()
+
+
+def _take_home(options: argparse.Namespace) -> int:
+    from .takehome import command
+
+    embedded.ensure()
+    client.check_engine()
+    wishes = command.Wishes(
+        options.manage, options.manager, options.python, options.without, options.yes,
+        options.dry_run, options.check, options.json, options.report,
+    )  # fmt: skip
+    return command.take_home(options.folder, wishes, lambda name: images.ensure([name]))
 
 
 def _lab(options: argparse.Namespace) -> int:

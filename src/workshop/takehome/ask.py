@@ -1,0 +1,147 @@
+"""Let Django answer: build the project's packages, and ask in a container of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from ..build import buildx
+from ..engine import session
+from ..errors import WorkshopError
+from ..run import containers
+from . import packages, plan, probe, write
+from .plan import Answers
+from .project import Project
+
+CHAPTER = "take-home"
+PROBE_S = 900
+# The first stage, and on top of it the project, to be imported.
+ASKING = """
+FROM builder AS asking
+{libraries}
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH={path} DJANGO_SETTINGS_MODULE={settings}
+WORKDIR {workdir}
+COPY . /app
+COPY --from=workshop probe.py /workshop/
+"""
+TRIES = 4
+
+
+def ask(
+    project: Project, names: Collection[str], tell: Callable[[str], None]
+) -> tuple[Answers, tuple[str, ...]]:
+    """What Django says of the project, and Debian's packages that its build turned out to need.
+
+    Raises WorkshopError when the packages can't be installed or the settings not imported.
+    """
+    more: tuple[str, ...] = ()
+    for _ in range(TRIES):
+        made = plan.make(project, names, more=more)
+        try:
+            _build(project, made, tell)
+            break
+        except buildx.BuildFailed as failure:
+            missing = packages.missing(str(failure))
+            if not missing or set(missing) <= set(more):
+                raise _not_installed(project, failure) from None
+            more = tuple(dict.fromkeys([*more, *missing]))
+            tell(f"the build needs {', '.join(missing)}; once more")
+    else:
+        raise WorkshopError("The packages could not be installed.", "See the lines above.")
+    done = containers.run(tag(), ["python", "/workshop/probe.py"], timeout=PROBE_S, chapter=CHAPTER)
+    lines = [line for line in done.stdout.splitlines() if line.startswith(probe.MARK)]
+    if not lines:
+        raise WorkshopError("Django could not be asked.", done.stderr.strip()[-1500:])
+    told = json.loads(lines[-1][len(probe.MARK) :])
+    if not told["answers"]:
+        error = told["error"].strip().splitlines()
+        raise WorkshopError(
+            f"The settings {project.settings} can't be imported: {error[-1] if error else '?'}",
+            "Look at what they ask for. Tried with: "
+            + (", ".join(told["variables"]) or "no variable of their own")
+            + ". Nothing was written.",
+        )
+    answers = Answers(
+        told["variables"], told["answers"], told.get("other") or {}, told["is_random_key"],
+        told["made"], told["packages"],
+    )  # fmt: skip
+    return answers, more
+
+
+def _not_installed(project: Project, failure: buildx.BuildFailed) -> WorkshopError:
+    said = "\n".join(f"  │ {line}" for line in failure.log[-6:]) or f"  {failure}"
+    return WorkshopError(
+        f"The project's packages can't be installed with Python {project.python}:\n{said}",
+        "If they need another Python, name it with --python 3.N. Nothing was written.",
+    )
+
+
+def _build(project: Project, made: plan.Plan, tell: Callable[[str], None]) -> None:
+    """Build the first stage, and the project on top of it."""
+    builder, _, _ = write.dockerfile(made).partition("FROM ${PYTHON_IMAGE} AS final")
+    run = made.context["system"].run
+    libraries = (
+        f"RUN apt-get update && apt-get install -y --no-install-recommends {' '.join(run)}"
+        if run
+        else ""
+    )
+    path = [str(project.workdir), *filter(None, made.context["pythonpath"].split(":"))]
+    asking = ASKING.format(
+        libraries=libraries, path=":".join(path), settings=project.settings,
+        workdir=project.workdir,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "Dockerfile")
+        file.write_text(builder + asking, encoding="utf-8")
+        ignored = write.ignore_file(project.folder)
+        Path(folder, "Dockerfile.dockerignore").write_text(ignored, encoding="utf-8")
+        buildx.build_image(
+            ["docker", "build", "-f", str(file), "-t", tag(),
+             "--build-context", f"workshop={Path(probe.__file__).parent}", "."],
+            cwd=project.folder, labels=session.labels(CHAPTER), tell=tell,
+        )  # fmt: skip
+
+
+def tag() -> str:
+    """The name of the image in which Django is asked."""
+    return f"{session.prefix()}/{CHAPTER}:asking"
+
+
+def collects(made: plan.Plan) -> bool:
+    """Whether `collectstatic` with the overlay ends well: every named file is there."""
+    overlay = base64.b64encode(write.settings(made).encode()).decode()
+    extras = " ".join(made.context["extras"])
+    script = (
+        f"pip --python /opt/venv/bin/python install --quiet {extras} "
+        f"&& mkdir -p /app/container && echo {overlay} | base64 -d > /app/container/settings.py "
+        "&& python manage.py collectstatic --noinput --verbosity 0"
+    )
+    done = containers.run(
+        tag(), ["sh", "-c", script],
+        env={**made.answered, "DJANGO_SETTINGS_MODULE": "container.settings",
+             "PYTHONPATH": f"{made.context['pythonpath']}:/app"},
+        timeout=PROBE_S, chapter=CHAPTER,
+    )  # fmt: skip
+    return done.status == 0 or "could not be found" not in done.stderr
+
+
+def versions(extras: Collection[str]) -> dict[str, str]:
+    """The newest versions of packages that fit the project's own, by their normalized names."""
+    if not extras:
+        return {}
+    done = containers.run(
+        tag(),
+        ["pip", "--python", "/opt/venv/bin/python", "install", "--dry-run", "--quiet",
+         "--report", "-", *extras],
+        timeout=PROBE_S, chapter=CHAPTER,
+    )  # fmt: skip
+    if done.status:
+        raise WorkshopError(
+            f"{', '.join(extras)} can't be added to the project's packages.",
+            done.stderr.strip()[-800:],
+        )
+    found = json.loads(done.stdout)["install"]
+    return {plan.normal(item["metadata"]["name"]): item["metadata"]["version"] for item in found}

@@ -1,0 +1,154 @@
+"""The whole way: look, ask, say what was found, write what is wanted, prove it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import WorkshopError
+from ..show.console import say
+from ..show.display import shorten
+from . import ask, plan, project, proof, write
+from .plan import Plan
+from .write import File
+
+
+@dataclass
+class Wishes:
+    """What the command line says: what can't be told from the folder, and what is wanted."""
+
+    manage: str = ""
+    manager: str = ""
+    python: str = ""
+    without: Collection[str] = ()
+    yes: bool = False
+    dry_run: bool = False
+    check: bool = False
+    as_json: bool = False
+    report: Path | None = None
+
+
+class Steps:
+    """Says each step of a build once, when it begins."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def tell(self, line: str) -> None:
+        step = line.split("  ")[0]
+        if step not in self._said:
+            self._said.add(step)
+            say(f"  {shorten(step, 80)}")
+
+
+def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> int:
+    """Write the set for the project in ``folder``; the exit status.
+
+    ``ready`` makes a base image present. Raises WorkshopError where a question has no answer.
+    """
+    found = project.find(folder, wishes.manage, wishes.manager, wishes.python)
+    say(f"… {found.folder}: Django's answers take a build of its packages")
+    ready(f"python:{found.python}-slim")
+    made = planned(found, wishes)
+    files = write.files(made)
+    if wishes.dry_run:
+        print(json.dumps(as_json(made), indent=2) if wishes.as_json else _told(made, files))
+        return 0
+    say(_told(made, files))
+    chosen = choose(files, wishes.yes)
+    write.write(made, chosen)
+    for file in chosen:
+        say(f"✔ {file.path}")
+    dockerfile = next(file.path for file in files if file.path.endswith("Dockerfile"))
+    flag = "" if dockerfile == "Dockerfile" else f" -f {dockerfile}"
+    say(f"Build it with `docker build{flag} -t NAME .` in {found.folder}.")
+    if not wishes.check:
+        return 0
+    ready("postgres:17")
+    report = proof.prove(made, dockerfile)
+    if wishes.report:
+        wishes.report.write_text(report.page(), encoding="utf-8")
+    print(json.dumps(report.as_json(), indent=2) if wishes.as_json else report.text())
+    return 0 if report.holds else 1
+
+
+def planned(found: project.Project, wishes: Wishes) -> Plan:
+    """Ask Django, and decide. Raises WorkshopError where its settings can not be imported."""
+    names = plan.locked(found)
+    answers, more = ask.ask(found, names, Steps().tell)
+    names |= set(answers.packages)
+    first = plan.make(found, names, answers, wishes.without, more)
+    pins = {**answers.packages, **ask.versions(first.extras)}
+    made = plan.make(found, names, answers, wishes.without, more, pins)
+    return (
+        made
+        if _manifest_is_whole(made)
+        else plan.make(found, names, answers, wishes.without, more, pins, is_strict=False)
+    )
+
+
+def _manifest_is_whole(made: Plan) -> bool:
+    """Whether every file that a style sheet names is there; else no manifest can be made."""
+    if "whitenoise" not in made.parts or not made.context["collects"]:
+        return True
+    return ask.collects(made)
+
+
+def as_json(made: Plan) -> dict[str, Any]:
+    """What ``--dry-run --json`` prints."""
+    context = made.context
+    return {
+        "manage_py": str(made.project.manage),
+        "wsgi": f"{context['module']}:{context['callable']}" if context["kind"] == "wsgi" else None,
+        "asgi": f"{context['module']}:{context['callable']}" if context["kind"] == "asgi" else None,
+        "settings": made.project.settings,
+        "manager": made.project.manager,
+        "python": made.project.python,
+        "database": context["engine"],
+        "static": context["static"] if context["collects"] else None,
+        "worker": context["commands"].get("worker"),
+        "assets": made.project.assets or None,
+        "added": made.parts,
+        "packages": context["extras"],
+        "variables": sorted(context["variables"]),
+        "files": [file.path for file in write.files(made)],
+    }
+
+
+def _told(made: Plan, files: list[File]) -> str:
+    lines = [f"  {note}" for note in made.notes]
+    lines += [f"  {file.state:8} {file.path}" for file in files]
+    return "\n".join(lines)
+
+
+def choose(files: list[File], yes: bool) -> list[File]:
+    """The files to write. What is there is shown, and replaced only if somebody says so.
+
+    The ignore file is only added to, so that is done where nobody can be asked.
+    """
+    chosen = []
+    for file in files:
+        if file.state == "same":
+            continue
+        if file.state == "differs":
+            say(file.difference())
+            only_grows = file.path == ".dockerignore"
+            if not yes and not _answer(f"Write {file.path}?"):
+                continue
+            if yes and not only_grows:
+                file.path += ".new"
+                say("It is there and differs, so the new one goes beside it.")
+        chosen.append(file)
+    return chosen
+
+
+def _answer(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise WorkshopError(
+            f"{question} Nobody is there to answer.", "Give --yes, or use a terminal."
+        )
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

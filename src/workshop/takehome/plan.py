@@ -1,0 +1,484 @@
+"""What the image of a project needs: decided from what lies there and what Django says."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..errors import WorkshopError
+from . import packages
+from .project import Project, celery_module, module_of
+
+APP = PurePosixPath("/app")
+# The tools, in the versions that this tutorial was tested with.
+TOOLS = {
+    "uv": "uv==0.13.9",
+    "Poetry": "poetry==2.4.1 poetry-plugin-export==1.10.0",
+    "PDM": "pdm==2.27.2",
+    "Pipenv": "pipenv==2026.6.2",
+}
+# What the overlay can add, each with the reason that is told.
+PARTS = {
+    "debug": "DEBUG is on unless a variable turns it off; a server needs it the other way round",
+    "key": "SECRET_KEY is in the project's files, or another one in every process",
+    "hosts": "ALLOWED_HOSTS is fixed in the project's files",
+    "database": "the database is fixed in the project's files",
+    "static_root": "STATIC_ROOT is not set, so collectstatic has no place for its files",
+    "whitenoise": "nothing serves static files when DEBUG is off",
+    "proxy": "it redirects to HTTPS and knows no proxy, so behind one it would do so for ever",
+    "logging": "without DEBUG, Django prints no error by itself",
+}
+# What brings each part along.
+BRINGS = {"whitenoise": ("whitenoise",), "database": ("dj-database-url",)}
+DRIVERS = {"psycopg", "psycopg2", "psycopg2-binary", "mysqlclient", "oracledb", "pymysql"}
+SERVER_GROUPS = ("prod", "production", "deploy", "deployment", "server", "web", "postgres")
+_NAME = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)")
+
+
+@dataclass
+class Answers:
+    """What Django said in a container of the project's packages; see probe.py."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    other: dict[str, Any] = field(default_factory=dict)
+    is_random_key: bool = False
+    made: list[str] = field(default_factory=list)
+    packages: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Plan:
+    """All that the templates are told.
+
+    ``parts`` are the overlay's, ``extras`` the packages that are added, ``notes`` lines for the
+    reader, ``answered`` the variables without which the settings can't be imported.
+    """
+
+    project: Project
+    context: dict[str, Any]
+    parts: list[str]
+    extras: list[str]
+    notes: list[str]
+    answered: dict[str, str]
+
+    @property
+    def has_settings(self) -> bool:
+        return bool(self.parts)
+
+
+def locked(project: Project) -> set[str]:
+    """The names of the packages that the project's files pin or ask for, normalized."""
+    found: set[str] = set()
+    for file in project.files:
+        path = project.folder / file
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if path.name in ("uv.lock", "poetry.lock", "pdm.lock"):
+            found |= {package["name"] for package in _toml(text, path).get("package", [])}
+        elif path.name == "Pipfile.lock":
+            found |= set(_json(text, path).get("default", {}))
+        elif path.name == "pyproject.toml" and project.manager == "pyproject":
+            told = _toml(text, path).get("project", {}).get("dependencies", [])
+            found |= {match[1] for line in told if (match := _NAME.match(line))}
+        elif project.manager == "requirements":
+            found |= {match[1] for line in text.splitlines() if (match := _NAME.match(line))}
+            if "[c]" in text and "psycopg" in text:
+                found.add("psycopg-c")
+            if "[binary]" in text and "psycopg" in text:
+                found.add("psycopg-binary")
+    return {normal(name) for name in found}
+
+
+def normal(name: str) -> str:
+    """The name of a Python package as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _toml(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise WorkshopError(f"{path} is no TOML: {error}.", "Mend it, then come back.") from None
+
+
+def _json(text: str, path: Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise WorkshopError(f"{path} is no JSON: {error}.", "Mend it, then come back.") from None
+    return told
+
+
+def make(
+    project: Project,
+    names: Collection[str],
+    answers: Answers | None = None,
+    without: Collection[str] = (),
+    more: Collection[str] = (),
+    pins: Mapping[str, str] | None = None,
+    is_strict: bool = True,
+) -> Plan:
+    """Decide. ``names`` are the project's packages, ``more`` of Debian's that a build missed.
+
+    Without ``answers`` it is the plan of the first stage alone. ``pins`` are the versions of what
+    is added. ``is_strict`` false: a style sheet names files that are not there, so no manifest.
+    """
+    settings = answers.settings if answers else {}
+    other = answers.other if answers else {}
+    parts = [part for part in _parts(settings, other, answers) if part not in without]
+    extras = _extras(project, names, parts) if answers else []
+    installed = {*names, *(answers.packages if answers else ()), *map(_bare, extras)}
+    system = packages.of(installed, settings.get("applications", ()))
+    system = packages.System(
+        tuple(dict.fromkeys([*system.build, *more])), system.run, system.why_build, system.why_run
+    )
+    if more and not system.why_build:
+        reason = ("A package of this project is published as source, or comes from git.",)
+        system = packages.System(system.build, system.run, reason, system.why_run)
+    kind = "wsgi" if project.wsgi or not project.asgi else "asgi"
+    if "channels" in names or "daphne" in names:
+        kind = "asgi" if project.asgi else kind
+    module, callable_ = _application(project, settings, kind)
+    static = settings.get("static_root", "")
+    if "static_root" in parts or not static.startswith(f"{APP}/"):
+        static = f"{APP}/staticfiles"
+    sqlite, writable = _writable(project, settings, parts)
+    overlay = bool(parts)
+    settings_module = ""
+    why = ""
+    if overlay:
+        settings_module = "container.settings"
+        why = "The project's own settings, and what they lack for a container."
+    elif project.settings != project.manage_settings:
+        settings_module = project.settings
+        why = "Those of the server. manage.py would take a developer's, unless it is told."
+    commands = _commands(project, names)
+    pinned = pins or {}
+    context = {
+        "base": f"python:{project.python}-slim",
+        "assets": _assets(project),
+        "system": system,
+        "manager": project.manager,
+        "tool": TOOLS.get(project.manager, ""),
+        "packages": sorted(installed),
+        "mounts": _mounts(project, bool(extras)),
+        "install": _install(project, bool(extras)),
+        "settings_module": settings_module,
+        "why_settings": why,
+        "pythonpath": _pythonpath(project),
+        "workdir": str(project.workdir),
+        "kind": kind,
+        "worker_module": "gthread" if kind == "wsgi" else "gasgi",
+        "module": module,
+        "callable": callable_,
+        "variables": {n: _quoted(v) for n, v in (answers.variables if answers else {}).items()},
+        "static": static,
+        "collects": _collects(settings, parts),
+        "writable": writable,
+        "title": _title(project),
+        "settings": project.settings,
+        "parts": parts,
+        "names": _names(parts, settings),
+        "hosts": settings.get("allowed_hosts") or ["localhost", "127.0.0.1"],
+        "sqlite": sqlite,
+        "engine": settings.get("databases", {}).get("default", {}).get("engine", ""),
+        "media": settings.get("media_root", ""),
+        "has_storages": "STORAGES" in settings.get("defined", ()),
+        "staticfiles": "whitenoise.storage.Compressed"
+        + ("Manifest" if is_strict else "")
+        + "StaticFilesStorage",
+        "types": ["server", *commands],
+        "commands": commands,
+        "extras": [
+            f"{name}=={pinned[_bare(name)]}" if _bare(name) in pinned else name for name in extras
+        ],
+        "odd_python": _odd_python(project),
+    }
+    answered = dict(answers.variables) if answers else {}
+    return Plan(project, context, parts, extras, _notes(project, answers, parts), answered)
+
+
+def one_stage(made: Plan) -> str:
+    """The Dockerfile that most people would write first, for the same packages."""
+    context = made.context
+    system = " ".join(["build-essential", *context["system"].build, *context["system"].run])
+    tool = f"RUN pip install {context['tool']}\n" if context["tool"] else ""
+    install = " \\\n    && ".join(context["install"])
+    return (
+        f"FROM {context['base']}\nWORKDIR /app\nENV UV_PROJECT_ENVIRONMENT=/opt/venv\nCOPY . .\n"
+        f"RUN apt-get update && apt-get install -y {system}\n{tool}RUN {install}\n"
+    )
+
+
+def _bare(name: str) -> str:
+    return name.split("[")[0]
+
+
+def _parts(
+    settings: Mapping[str, Any], other: Mapping[str, Any], answers: Answers | None
+) -> list[str]:
+    """What the project's settings lack."""
+    if answers is None:
+        return []
+    found = []
+    if settings["debug"]:
+        found.append("debug")
+    if other.get("secret_key") != "asked-by-the-workshop" and (
+        answers.is_random_key or settings["secret_key"].startswith("django-insecure")
+    ):
+        found.append("key")
+    if "probe.example" not in other.get("allowed_hosts", []) and settings["allowed_hosts"] != ["*"]:
+        found.append("hosts")
+    default = settings["databases"].get("default", {})
+    follows = other.get("databases", {}).get("default", {}).get("host") == "probe.example"
+    if (not follows or _is_among_code(default)) and not settings["is_default"]:
+        found.append("database")
+    is_local = settings["staticfiles"].startswith(("django.", "whitenoise."))
+    if settings["has_static_app"] and is_local:
+        if not settings["static_root"].startswith(f"{APP}/"):
+            found.append("static_root")
+        if not any("whitenoise" in name.lower() for name in settings["middleware"]):
+            found.append("whitenoise")
+    if settings["redirects_for_ever"]:
+        found.append("proxy")
+    if not settings["logs"]:
+        found.append("logging")
+    return [part for part in PARTS if part in found]
+
+
+def _is_among_code(database: Mapping[str, str]) -> bool:
+    """True for an SQLite database that has no folder of its own."""
+    name = PurePosixPath(database.get("name", ""))
+    return "sqlite" in database.get("engine", "") and (
+        name.parent == APP
+        or not name.is_absolute()
+        or name.parent.name not in ("data", "db", "var")
+    )
+
+
+def _extras(project: Project, names: Collection[str], parts: Collection[str]) -> list[str]:
+    """The packages that are added: a server, and what the overlay's parts bring along."""
+    django = ["django"] if project.manager == "nothing" else []
+    wanted = ["gunicorn", *(name for part in parts for name in BRINGS.get(part, ()))]
+    if "database" in parts and not DRIVERS & set(names):
+        wanted.append("psycopg[binary]")
+    return django + [name for name in dict.fromkeys(wanted) if _bare(name) not in names]
+
+
+def _application(project: Project, settings: Mapping[str, Any], kind: str) -> tuple[str, str]:
+    told = settings.get(kind, "")
+    if told and "." in told:
+        module, _, name = told.rpartition(".")
+        return module, name
+    path = project.wsgi if kind == "wsgi" else project.asgi
+    if path:
+        return module_of(project, path), "application"
+    return "", "application"
+
+
+def _writable(
+    project: Project, settings: Mapping[str, Any], parts: Collection[str]
+) -> tuple[str, list[str]]:
+    """Where SQLite goes if it has to move, and the folders that the process may write to."""
+    found, sqlite = [], ""
+    default = settings.get("databases", {}).get("default", {})
+    if "sqlite" in default.get("engine", ""):
+        name = PurePosixPath(default["name"])
+        if "database" in parts and _is_among_code(default):
+            sqlite = f"{APP}/data/{name.name or 'db.sqlite3'}"
+            found.append(f"{APP}/data")
+        elif name.is_relative_to(APP):
+            found.append(str(name.parent))
+    media = settings.get("media_root", "")
+    if media and not PurePosixPath(media).is_absolute():
+        media = str(project.workdir / media)
+    if media.startswith(f"{APP}/"):
+        found.append(media.rstrip("/"))
+    return sqlite, list(dict.fromkeys(found)) or [f"{APP}/data"]
+
+
+def _collects(settings: Mapping[str, Any], parts: Collection[str]) -> bool:
+    """Whether the build collects static files: not where they go to another machine."""
+    backend = settings.get("staticfiles", "")
+    return bool(settings.get("has_static_app")) and backend.startswith(("django.", "whitenoise."))
+
+
+def _names(parts: Collection[str], settings: Mapping[str, Any]) -> list[str]:
+    found = []
+    if "database" in parts:
+        found.append("DATABASES")
+    if "whitenoise" in parts:
+        found.append("MIDDLEWARE")
+        if "STORAGES" in settings.get("defined", ()):
+            found.append("STORAGES")
+    return found
+
+
+def _pythonpath(project: Project) -> str:
+    """What Python has to be told, because it does not look there by itself."""
+    wanted = []
+    if project.manage.parent != PurePosixPath():
+        wanted.append(str(APP))
+    if project.source != project.manage.parent:
+        wanted.append(str(APP / project.source))
+    return ":".join(dict.fromkeys(wanted))
+
+
+def _mounts(project: Project, has_extras: bool) -> list[str]:
+    if project.needs_all:
+        return ["."]
+    return [*project.files, *(["container/requirements.txt"] if has_extras else [])]
+
+
+def _install(project: Project, has_extras: bool) -> list[str]:
+    """The commands that fill /opt/venv."""
+    folder = next((str(PurePosixPath(f).parent) for f in project.files), ".")
+    file = project.files[0] if project.files else ""
+    venv = "python -m venv --without-pip /opt/venv"
+    pip = "pip --python /opt/venv/bin/python install --requirement"
+    exported = "/tmp/requirements.txt"
+    if project.manager == "uv":
+        words = "uv sync --locked --no-dev --no-install-project --compile-bytecode"
+        told = _pyproject(project)
+        if "default-groups" in told.get("tool", {}).get("uv", {}):
+            words = words.replace("--no-dev", "--no-default-groups")
+        if len(project.files) > 2:
+            words = words.replace("--no-install-project", "--all-packages --no-install-workspace")
+        words += "".join(f" --{kind} {name}" for kind, name in _groups(told))
+        words += f" --project {folder}" if folder != "." else ""
+        extras = "uv pip install --python /opt/venv/bin/python --compile-bytecode --requirement"
+        return [words, *([f"{extras} container/requirements.txt"] if has_extras else [])]
+    inside = f"cd {folder} && " if folder != "." else ""
+    if project.manager == "Poetry":
+        groups = ",".join(["main", *_poetry_groups(_pyproject(project))])
+        steps = [
+            venv,
+            f"({inside}poetry export --format requirements.txt --only {groups} --output {exported})"
+            if inside
+            else f"poetry export --format requirements.txt --only {groups} --output {exported}",
+            f"{pip} {exported}",
+        ]
+    elif project.manager == "PDM":
+        words = "pdm export --production --format requirements"
+        steps = [venv, f"{words} --project {folder} --output {exported}", f"{pip} {exported}"]
+    elif project.manager == "Pipenv":
+        steps = [venv, f"(cd {folder} && pipenv requirements > {exported})", f"{pip} {exported}"]
+    elif project.manager == "requirements":
+        steps = [venv, f"{pip} {file}"]
+    elif project.manager == "pyproject":
+        code = (
+            f"import tomllib; told = tomllib.load(open('{file}', 'rb')); "
+            "print(*told['project']['dependencies'], sep='\\n')"
+        )
+        steps = [venv, f'python -c "{code}" > {exported}', f"{pip} {exported}"]
+    elif has_extras:
+        steps = [venv]
+    else:
+        django = f"django~={project.django}.0" if project.django else "django"
+        steps = [venv, f"pip --python /opt/venv/bin/python install '{django}'"]
+    if has_extras:
+        steps.append(f"{pip} container/requirements.txt")
+    return steps
+
+
+def _pyproject(project: Project) -> dict[str, Any]:
+    path = project.folder / project.files[0]
+    return _toml(path.read_text(encoding="utf-8"), path)
+
+
+def _groups(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The extras and groups that hold what only a server needs."""
+    extras = told.get("project", {}).get("optional-dependencies", {})
+    groups = told.get("dependency-groups", {})
+    found = [("extra", name) for name in SERVER_GROUPS if name in extras]
+    return found + [("group", name) for name in SERVER_GROUPS if name in groups]
+
+
+def _poetry_groups(told: Mapping[str, Any]) -> list[str]:
+    groups = told.get("tool", {}).get("poetry", {}).get("group", {})
+    return [name for name in SERVER_GROUPS if name in groups]
+
+
+def _commands(project: Project, names: Collection[str]) -> dict[str, str]:
+    """The process types besides the server, and the command of each."""
+    found = {"migrate": "python manage.py migrate --noinput"}
+    if "celery" in names and (module := celery_module(project)):
+        found["worker"] = f"celery --app {module} worker --loglevel INFO"
+        found["beat"] = f"celery --app {module} beat --loglevel INFO --schedule /tmp/beat"
+    for name, command in (
+        ("django-rq", "rqworker"), ("huey", "run_huey"), ("django-q", "qcluster"),
+        ("django-q2", "qcluster"), ("procrastinate", "procrastinate worker"),
+    ):  # fmt: skip
+        if name in names and "worker" not in found:
+            found["worker"] = f"python manage.py {command}"
+    return found
+
+
+def _assets(project: Project) -> dict[str, str]:
+    if not project.assets:
+        return {}
+    manager, lock = project.assets["manager"], project.assets["lock"]
+    install = {
+        "npm": "npm ci" if lock else "npm install",
+        "yarn": "corepack enable && yarn install",
+        "pnpm": "corepack enable && pnpm install --frozen-lockfile",
+    }
+    return {**project.assets, "install": install[manager]}
+
+
+def _title(project: Project) -> str:
+    for file in project.files:
+        if file.endswith("pyproject.toml"):
+            told = _pyproject(project)
+            name = told.get("project", {}).get("name") or told.get("tool", {}).get(
+                "poetry", {}
+            ).get("name")
+            if name:
+                return str(name)
+    return project.folder.resolve().name
+
+
+def _quoted(value: str) -> str:
+    return value if re.fullmatch(r"[\w./:@%+,-]+", value) else "'" + value.replace("'", "") + "'"
+
+
+def _odd_python(project: Project) -> bool:
+    """True where a file is no Python: a template of one, or Python 2."""
+    for path in project.folder.rglob("*.py"):
+        if not {".git", ".venv", "venv", "node_modules"} & set(path.parts):
+            try:
+                ast.parse(path.read_text(encoding="utf-8", errors="replace"))
+            except (SyntaxError, ValueError, OSError):
+                return True
+    return False
+
+
+def _notes(project: Project, answers: Answers | None, parts: Collection[str]) -> list[str]:
+    if answers is None:
+        return []
+    found = [
+        f"{project.manage} is where it is managed, {project.settings} are its settings.",
+        f"Its packages are managed by {project.manager}"
+        + (
+            f": {', '.join(project.files)}." if project.files else ", so Django alone is installed."
+        ),
+        f"Python {project.python}, because of {project.python_from}.",
+    ]
+    found += [f"Added to its settings: {part}, because {PARTS[part]}." for part in parts]
+    if answers.variables:
+        listed = ", ".join(answers.variables)
+        found.append(
+            f"Its settings can't be imported without {listed}. The build sets them to placeholders."
+        )
+    if answers.made:
+        shown = ", ".join(answers.made[:5])
+        found.append(
+            f"While its settings are imported, files are made: {shown}. They must not ship."
+        )
+    return found

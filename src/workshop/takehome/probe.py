@@ -1,0 +1,192 @@
+"""Ask Django about a project. Runs in a container of the project's packages, as a script.
+
+It prints one line of JSON. A settings module that can't be imported without a variable gets one:
+what it misses is read from the error, and the import is tried again.
+"""
+
+import contextlib
+import importlib
+import importlib.metadata
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+
+MARK = "@@workshop@@"
+TRIES = 40
+# How settings say that a variable of the environment is missing.
+PATTERNS = (
+    r"Set the (\w+) environment variable",
+    r"KeyError: ['\"]([A-Z][A-Z0-9_]+)['\"]",
+    r"UndefinedValueError: (\w+) not found",
+    r"[Ee]nvironment variable ['\"](\w+)['\"]",
+    r"The (SECRET_KEY) setting must not be empty",
+    r"\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b[^\n]* (?:is|was|are|must be|not) "
+    r"[^\n]*(?:set|defined|found|provided|required|missing)",
+    r"(?:[Ss]et|[Mm]issing|[Dd]efine|[Pp]rovide)[^\n]* \b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b",
+    r"^([a-z][a-z0-9_]*)\n\s+Field required",
+)
+
+
+def value_for(name):
+    """A value that can do no harm for a variable of this name."""
+    if "DATABASE" in name and "URL" in name:
+        return "sqlite:////tmp/build.sqlite3"
+    if any(part in name for part in ("REDIS", "BROKER", "CACHE", "CELERY")) and "URL" in name:
+        return "redis://localhost:6379/0"
+    if "EMAIL" in name and "URL" in name:
+        return "smtp://localhost:25"
+    if name.endswith(("_URL", "_URI", "_DSN", "_ENDPOINT", "_DOMAIN_URL")):
+        return "http://localhost"
+    if name.endswith(("PORT", "_DB", "TIMEOUT", "_SECONDS", "_SIZE", "_ID", "_AGE", "_LIMIT")):
+        return "1"
+    if name.startswith(("DEBUG", "USE_", "ENABLE_", "IS_")) or name.endswith(("DEBUG", "_ENABLED")):
+        return "False"
+    if name.endswith(("HOSTS", "ORIGINS", "HOST", "DOMAIN")):
+        return "localhost"
+    return "only-for-the-build"
+
+
+def missing(error):
+    """The variable that an error names, or nothing."""
+    last = error.strip().splitlines()[-12:]
+    for pattern in PATTERNS:
+        found = re.findall(pattern, "\n".join(last), re.MULTILINE)
+        if found:
+            return found[-1].upper()
+    return ""
+
+
+def look():
+    """Import the settings and say what they hold; runs in a process of its own."""
+    sys.path.insert(0, os.getcwd())
+    # As a build does it: some settings ask for less then.
+    sys.argv = ["manage.py", "collectstatic"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        import django
+        from django.conf import settings
+
+        django.setup()
+        answers = told(django, settings)
+    print(MARK + json.dumps(answers, default=str))
+
+
+def told(django, settings):
+    from django.conf import global_settings
+
+    storages = getattr(settings, "STORAGES", {})
+    backend = storages.get("staticfiles", {}).get("BACKEND", "")
+    own = getattr(settings, "STATICFILES_STORAGE", None)
+    if own and not getattr(settings._wrapped, "is_overridden", lambda name: False)("STORAGES"):
+        backend = own
+    default = storages.get("default", {}).get("BACKEND", "") or getattr(
+        settings, "DEFAULT_FILE_STORAGE", ""
+    )
+    databases = {
+        alias: {
+            "engine": database.get("ENGINE", ""),
+            "name": str(database.get("NAME", "")),
+            "host": database.get("HOST", ""),
+        }
+        for alias, database in settings.DATABASES.items()
+    }
+    logging = settings.LOGGING
+    module = importlib.import_module(settings.SETTINGS_MODULE)
+    return {
+        "django": django.get_version(),
+        "wsgi": settings.WSGI_APPLICATION or "",
+        "asgi": getattr(settings, "ASGI_APPLICATION", None) or "",
+        "debug": bool(settings.DEBUG),
+        "allowed_hosts": list(settings.ALLOWED_HOSTS),
+        "csrf_trusted_origins": list(settings.CSRF_TRUSTED_ORIGINS),
+        "applications": list(settings.INSTALLED_APPS),
+        "middleware": list(settings.MIDDLEWARE),
+        "static_root": str(settings.STATIC_ROOT or ""),
+        "static_url": str(settings.STATIC_URL or ""),
+        "staticfiles": backend,
+        "default_storage": default,
+        "media_root": str(settings.MEDIA_ROOT or ""),
+        "databases": databases,
+        "logs": bool(logging.get("handlers")) if isinstance(logging, dict) else True,
+        "secret_key": secret_key(settings),
+        "redirects_for_ever": bool(settings.SECURE_SSL_REDIRECT)
+        and not settings.SECURE_PROXY_SSL_HEADER,
+        "root_urlconf": settings.ROOT_URLCONF,
+        "has_static_app": "django.contrib.staticfiles" in settings.INSTALLED_APPS,
+        "defined": [name for name in dir(module) if name.isupper()],
+        "is_default": settings.DATABASES == global_settings.DATABASES,
+    }
+
+
+def secret_key(settings):
+    """The key; empty where the settings have none for a build, which Django refuses to give."""
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        return settings.SECRET_KEY
+    except ImproperlyConfigured:
+        return ""
+
+
+def ask(variables):
+    """One look with these variables; the answers, or the error."""
+    done = subprocess.run(
+        [sys.executable, os.path.abspath(__file__), "look"],
+        env={**os.environ, **variables}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
+    if lines:
+        return json.loads(lines[-1][len(MARK) :]), ""
+    return None, done.stderr
+
+
+def files():
+    return {
+        os.path.join(folder, name)
+        for folder, _, names in os.walk("/app")
+        for name in names
+        if not name.endswith(".pyc")
+    }
+
+
+def main():
+    before = files()
+    variables, error, answers = {}, "", None
+    for _ in range(TRIES):
+        answers, error = ask(variables)
+        if answers is not None:
+            break
+        name = missing(error)
+        if not name or name in variables:
+            break
+        variables[name] = value_for(name)
+    result = {"variables": variables, "error": error, "answers": answers}
+    if answers:
+        # The same with other variables: what follows them is read from the environment.
+        asked = {
+            "DATABASE_URL": "postgres://workshop:workshop@probe.example:5432/probe",
+            "ALLOWED_HOSTS": "probe.example",
+            "DJANGO_ALLOWED_HOSTS": "probe.example",
+            "SECRET_KEY": "asked-by-the-workshop",
+            "DJANGO_SECRET_KEY": "asked-by-the-workshop",
+            "DEBUG": "False",
+            "DJANGO_DEBUG": "False",
+        }
+        other, why = ask({**variables, **asked})
+        result["other"] = other
+        result["other_error"] = why
+        again, _ = ask(variables)
+        result["is_random_key"] = bool(again) and again["secret_key"] != answers["secret_key"]
+    result["made"] = sorted(files() - before)
+    result["packages"] = {
+        re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(): d.version
+        for d in importlib.metadata.distributions()
+        if d.metadata["Name"]
+    }
+    print(MARK + json.dumps(result))
+
+
+if __name__ == "__main__":
+    look() if sys.argv[1:] == ["look"] else main()

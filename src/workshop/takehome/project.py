@@ -1,0 +1,382 @@
+"""What lies in a project's folder: where it is managed from, who manages its packages.
+
+Nothing is executed here. What only Django knows is asked in ask.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..errors import WorkshopError
+
+DEFAULT_PYTHON = "3.13"
+# Folders that hold other people's files.
+NOT_OURS = {
+    ".git", ".hg", ".tox", ".nox", ".venv", "venv", "env", "node_modules", "site-packages",
+    "__pycache__", "build", "dist", "staticfiles", "container", ".workspaces",
+}  # fmt: skip
+LOCKS = {"uv.lock": "uv", "poetry.lock": "Poetry", "pdm.lock": "PDM", "Pipfile.lock": "Pipenv"}
+# Requirements of a server before those of everything, and never a developer's.
+REQUIREMENTS = (
+    "requirements/production.txt", "requirements/prod.txt", "requirements/deploy.txt",
+    "requirements/server.txt", "requirements-prod.txt", "requirements-production.txt",
+    "requirements_prod.txt", "prod-requirements.txt", "requirements.txt",
+    "requirements/requirements.txt", "requirements/base.txt", "requirements/common.txt",
+    "requirements/main.txt",
+)  # fmt: skip
+MANAGERS = (*LOCKS.values(), "requirements", "pyproject", "nothing")
+_SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
+_STARTPROJECT = re.compile(r"startproject' using Django (\d+\.\d+)")
+_INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)", re.MULTILINE)
+_LOCAL = re.compile(
+    r"^\s*(?:-e\s+|--editable[\s=]+)?(?:\.|\./\S*|file:\S+)\s*(?:#.*)?$", re.MULTILINE
+)
+
+
+@dataclass
+class Project:
+    """What was found in ``folder``. Paths are relative to it, with / between their parts.
+
+    ``manager`` is one of MANAGERS, ``files`` are those that its step reads, ``python`` is a
+    version as 3.13 and ``python_from`` says where that stands. ``settings`` are the module that
+    wsgi.py or asgi.py names, and the one that manage.py names.
+    """
+
+    folder: Path
+    manage: PurePosixPath
+    manager: str
+    files: list[str]
+    python: str
+    python_from: str
+    settings: str
+    manage_settings: str
+    wsgi: str
+    asgi: str
+    source: PurePosixPath
+    django: str = ""
+    procfile: dict[str, str] = field(default_factory=dict)
+    assets: dict[str, str] = field(default_factory=dict)
+    needs_all: bool = False
+
+    @property
+    def workdir(self) -> PurePosixPath:
+        """The folder of manage.py in the image."""
+        return PurePosixPath("/app") / self.manage.parent
+
+
+def find(folder: Path, manage: str = "", manager: str = "", python: str = "") -> Project:
+    """Look into a folder. ``manage``, ``manager``, ``python`` answer what can't be told from it.
+
+    Raises WorkshopError where no Django project, or more than one answer, is found.
+    """
+    if not folder.is_dir():
+        raise WorkshopError(f"There is no folder {folder}.", "Name the folder of your project.")
+    managed = _manage(folder, manage)
+    modules = list(_modules(folder, managed.parent))
+    text = (folder / managed).read_text(encoding="utf-8", errors="replace")
+    manage_settings = _first(_SETTINGS, text)
+    wsgi, wsgi_settings = _application(folder, modules, "wsgi", manage_settings)
+    asgi, asgi_settings = _application(folder, modules, "asgi", manage_settings)
+    settings = wsgi_settings or asgi_settings or manage_settings
+    if not settings:
+        raise WorkshopError(
+            f"Neither {managed} nor a wsgi.py or asgi.py names DJANGO_SETTINGS_MODULE, "
+            f"so the project's settings are not known.",
+            f'Write os.environ.setdefault("DJANGO_SETTINGS_MODULE", "…") into {managed}.',
+        )
+    found, files, needs_all = _manager(folder, managed.parent, manager)
+    version, where = (python, "the command line") if python else _python(folder, managed.parent)
+    return Project(
+        folder, managed, found, files, version, where, settings, manage_settings or settings,
+        wsgi, asgi, _source(folder, managed.parent, settings), _django(folder, modules),
+        _procfile(folder), _assets(folder, managed.parent), needs_all,
+    )  # fmt: skip
+
+
+def _manage(folder: Path, wanted: str) -> PurePosixPath:
+    found = sorted(
+        (path for path in _files(folder, "manage.py") if "django" in _text(folder / path).lower()),
+        key=lambda path: (len(path.parts), path),
+    )
+    if wanted:
+        if PurePosixPath(wanted) not in found:
+            raise WorkshopError(f"{wanted} is no manage.py of a Django project.", _those(found))
+        return PurePosixPath(wanted)
+    if not found:
+        raise WorkshopError(
+            f"No manage.py of a Django project is in {folder} or below it.",
+            "Name the folder that holds your project. Nothing was written.",
+        )
+    if len(found) > 1 and len(found[0].parts) == len(found[1].parts):
+        raise WorkshopError(
+            f"{len(found)} files manage.py are in {folder}: {', '.join(map(str, found))}.",
+            "Say which one it is: --manage PATH.",
+        )
+    return found[0]
+
+
+def _those(found: list[PurePosixPath]) -> str:
+    return f"These are: {', '.join(map(str, found))}." if found else "There is none in the folder."
+
+
+def _files(folder: Path, name: str) -> Iterator[PurePosixPath]:
+    for path in folder.rglob(name):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not NOT_OURS & set(parts) and not any("{{" in p for p in parts):
+            yield PurePosixPath(*parts)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    return match[1] if match else ""
+
+
+def _modules(folder: Path, root: PurePosixPath) -> Iterator[PurePosixPath]:
+    """The project's own Python files, relative to the folder; those near manage.py first."""
+    found = [path for path in _files(folder, "*.py") if path.is_relative_to(root)]
+    yield from sorted(found, key=lambda path: (len(path.parts), path))
+
+
+def _application(
+    folder: Path, modules: list[PurePosixPath], kind: str, manage_settings: str
+) -> tuple[str, str]:
+    """The file that makes a WSGI or ASGI application, and the settings that it names.
+
+    Of several the one that lies in the package of the settings.
+    """
+    word = f"get_{kind}_application"
+    found = [path for path in modules if path.name == f"{kind}.py" and word in _text(folder / path)]
+    package = manage_settings.split(".")[0]
+    found.sort(key=lambda path: (package not in path.parts, len(path.parts), path))
+    if not found:
+        return "", ""
+    return str(found[0]), _first(_SETTINGS, _text(folder / found[0]))
+
+
+def _source(folder: Path, root: PurePosixPath, settings: str) -> PurePosixPath:
+    """The folder from which the settings are imported: that of manage.py, or one beside it."""
+    first = settings.split(".")[0]
+    for place in (root, root / "src", PurePosixPath(), PurePosixPath("src")):
+        if (folder / place / first).is_dir() or (folder / place / f"{first}.py").is_file():
+            return place
+    return root
+
+
+def _django(folder: Path, modules: list[PurePosixPath]) -> str:
+    """The Django that made the project, as its settings say; empty if they don't."""
+    for path in modules:
+        if "settings" in str(path) and (version := _first(_STARTPROJECT, _text(folder / path))):
+            return version
+    return ""
+
+
+def _manager(folder: Path, root: PurePosixPath, wanted: str) -> tuple[str, list[str], bool]:
+    """Who manages the packages, the files that are read for it, and whether that is everything."""
+    places = list(dict.fromkeys([root, *root.parents]))
+    locks = {
+        LOCKS[name]: str(place / name)
+        for place in reversed(places)
+        for name in LOCKS
+        if (folder / place / name).is_file()
+    }
+    if len(locks) > 1 and not wanted:
+        raise WorkshopError(
+            f"{len(locks)} lock files are there: {', '.join(sorted(locks.values()))}.",
+            f"Say which one counts: --manager {'|'.join(locks)}.",
+        )
+    if locks and wanted in ("", *locks):
+        name = wanted or next(iter(locks))
+        lock = PurePosixPath(locks[name])
+        beside = "Pipfile" if name == "Pipenv" else "pyproject.toml"
+        files = [str(lock.parent / beside), str(lock)]
+        if name == "uv":
+            files += _members(folder, lock.parent)
+        return name, files, False
+    if wanted in ("", "requirements"):
+        for place in places:
+            for name in REQUIREMENTS:
+                if (folder / place / name).is_file():
+                    files, has_local = _included(folder, place / name)
+                    return "requirements", files, has_local
+    pyproject = next((p / "pyproject.toml" for p in places if _dependencies(folder / p)), None)
+    if pyproject and wanted in ("", "pyproject"):
+        return "pyproject", [str(pyproject)], False
+    if wanted not in ("", "nothing"):
+        raise WorkshopError(
+            f"No file of {wanted} is in {folder}.", f"--manager takes {', '.join(MANAGERS)}."
+        )
+    return "nothing", [], False
+
+
+def _dependencies(place: Path) -> list[str]:
+    try:
+        told = tomllib.loads(_text(place / "pyproject.toml"))
+    except tomllib.TOMLDecodeError:
+        return []
+    return list(told.get("project", {}).get("dependencies", []))
+
+
+def _members(folder: Path, root: PurePosixPath) -> list[str]:
+    """The pyproject.toml files of a uv workspace, without that of its root."""
+    try:
+        told = tomllib.loads(_text(folder / root / "pyproject.toml"))
+    except tomllib.TOMLDecodeError:
+        return []
+    patterns = told.get("tool", {}).get("uv", {}).get("workspace", {}).get("members", [])
+    return sorted(
+        (path / "pyproject.toml").relative_to(folder).as_posix()
+        for pattern in patterns
+        for path in (folder / root).glob(pattern)
+        if (path / "pyproject.toml").is_file()
+    )
+
+
+def _included(folder: Path, path: PurePosixPath) -> tuple[list[str], bool]:
+    """A requirements file and those that it includes; and whether one installs the project."""
+    found, waiting, has_local = [], [path], False
+    while waiting:
+        file = waiting.pop(0)
+        if str(file) in found or not (folder / file).is_file():
+            continue
+        found.append(str(file))
+        text = _text(folder / file)
+        has_local |= bool(_LOCAL.search(text))
+        waiting += [_normal(file.parent / name) for name in _INCLUDE.findall(text)]
+    return found, has_local
+
+
+def _normal(path: PurePosixPath) -> PurePosixPath:
+    parts: list[str] = []
+    for part in path.parts:
+        if part == ".." and parts:
+            parts.pop()
+        elif part != "..":
+            parts.append(part)
+    return PurePosixPath(*parts)
+
+
+def _python(folder: Path, root: PurePosixPath) -> tuple[str, str]:
+    """The version of Python, and the file that says so."""
+    places = list(dict.fromkeys([root, *root.parents]))
+    patterns = (
+        (".python-version", r"^\s*(?:cpython-)?(3\.\d+)"),
+        (".tool-versions", r"^python\s+(3\.\d+)"),
+        ("runtime.txt", r"^python-(3\.\d+)"),
+        ("Dockerfile", r"^FROM\s+(?:--\S+\s+)?(?:\S*/)?python:(3\.\d+)"),
+    )
+    for place in places:
+        for name, pattern in patterns:
+            text = _text(folder / place / name)
+            if match := re.search(pattern, text, re.MULTILINE | re.IGNORECASE):
+                return match[1], str(place / name)
+    for place in places:
+        if asked := _requires_python(folder / place):
+            return _newest(asked), f"requires-python {asked!r} in {place / 'pyproject.toml'}"
+    return DEFAULT_PYTHON, "nothing in the project, so the newest that the tutorial knows"
+
+
+def _requires_python(place: Path) -> str:
+    try:
+        told = tomllib.loads(_text(place / "pyproject.toml"))
+    except tomllib.TOMLDecodeError:
+        return ""
+    poetry: dict[str, Any] = told.get("tool", {}).get("poetry", {}).get("dependencies", {})
+    asked = told.get("project", {}).get("requires-python") or poetry.get("python") or ""
+    return str(asked)
+
+
+def _newest(asked: str) -> str:
+    """The newest minor version, up to the tutorial's, that a specifier allows."""
+    newest = int(DEFAULT_PYTHON.split(".")[1])
+    for minor in range(newest, 7, -1):
+        if all(_allows(part.strip(), minor) for part in re.split(r"[,\s]+(?=[<>=!~^])|,", asked)):
+            return f"3.{minor}"
+    first = re.search(r"3\.(\d+)", asked)
+    return f"3.{first[1]}" if first else DEFAULT_PYTHON
+
+
+def _allows(part: str, minor: int) -> bool:
+    match = re.match(r"(\^|~=|~|>=|<=|==|!=|<|>|)\s*(\d+)(?:\.(\d+|\*))?(?:\.(\d+|\*))?", part)
+    if not match:
+        return True
+    sign, major, second, third = match.groups()
+    if second in (None, "*"):
+        return sign not in ("<", "==") or int(major) > 3 or (sign == "==" and major == "3")
+    wanted = int(second)
+    if sign in ("^", ">="):
+        return minor >= wanted if major == "3" else True
+    if sign == "<":
+        is_below = minor < wanted or (minor == wanted and third not in (None, "0", "*"))
+        return is_below if major == "3" else True
+    if sign == "<=":
+        return minor <= wanted
+    if sign == ">":
+        return minor > wanted or third is not None
+    if sign == "!=":
+        return minor != wanted or third is not None
+    if sign == "~=":
+        return minor == wanted if third is not None else minor >= wanted
+    return minor == wanted
+
+
+def _procfile(folder: Path) -> dict[str, str]:
+    lines = re.findall(r"^([\w-]+):\s*(.+)$", _text(folder / "Procfile"), re.MULTILINE)
+    return dict(lines)
+
+
+def _assets(folder: Path, root: PurePosixPath) -> dict[str, str]:
+    """Front-end files that something builds: the folder, the manager, the command; or nothing."""
+    for place in dict.fromkeys([PurePosixPath(), root, PurePosixPath("frontend")]):
+        file = folder / place / "package.json"
+        if not file.is_file():
+            continue
+        try:
+            scripts = json.loads(_text(file)).get("scripts", {})
+        except (json.JSONDecodeError, AttributeError):
+            continue
+        if "build" not in scripts:
+            continue
+        names = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "package-lock.json": "npm"}
+        lock = next((n for n in names if (folder / place / n).is_file()), "")
+        return {"folder": str(place), "manager": names.get(lock, "npm"), "lock": lock}
+    return {}
+
+
+def celery_module(project: Project) -> str:
+    """The module in which the project makes its Celery application; empty without one."""
+    for path in _modules(project.folder, project.manage.parent):
+        text = _text(project.folder / path)
+        if "Celery(" not in text:
+            continue
+        try:
+            tree = ast.parse(text)
+        except SyntaxError:
+            continue
+        calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+        if any(getattr(n.func, "id", getattr(n.func, "attr", "")) == "Celery" for n in calls):
+            return module_of(project, str(path))
+    return ""
+
+
+def module_of(project: Project, path: str) -> str:
+    """The dotted name under which a file of the project is imported."""
+    file = PurePosixPath(path)
+    for root in (project.source, project.manage.parent):
+        if file.is_relative_to(root):
+            file = file.relative_to(root)
+            break
+    return ".".join(file.with_suffix("").parts)

@@ -1,0 +1,123 @@
+"""Write the set of files: rendered, compared with what is there, and never over it unsaid."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from .plan import Plan
+
+FOLDER = "container"
+ENDS = "# A shell reads no line that ends as on Windows.\n* text eol=lf\n"
+IGNORED = Path(__file__).with_name("templates") / "dockerignore"
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+    trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+)  # fmt: skip
+
+
+@dataclass
+class File:
+    """One file of the set: where it goes, its text, and what is there now (None: nothing)."""
+
+    path: str
+    text: str
+    before: str | None
+
+    @property
+    def state(self) -> str:
+        """``new``, ``same`` or ``differs``."""
+        if self.before is None:
+            return "new"
+        return "same" if self.before == self.text else "differs"
+
+    def difference(self) -> str:
+        """As a unified diff."""
+        lines = difflib.unified_diff(
+            (self.before or "").splitlines(), self.text.splitlines(),
+            f"{self.path}, as it is", f"{self.path}, as it would be", lineterm="",
+        )  # fmt: skip
+        return "\n".join(lines)
+
+
+def _render(name: str, made: Plan) -> str:
+    return _TEMPLATES.get_template(name).render(made.context)
+
+
+def dockerfile(made: Plan) -> str:
+    """The text of the Dockerfile."""
+    return _render("Dockerfile.j2", made)
+
+
+def settings(made: Plan) -> str:
+    """The text of the overlay, the settings module on top of the project's own."""
+    return _render("settings.py.j2", made)
+
+
+def ignore_file(folder: Path) -> str:
+    """The project's own ignore file, and what it does not name yet."""
+    own = _read(folder / ".dockerignore")
+    wanted = IGNORED.read_text(encoding="utf-8")
+    if own is None:
+        return wanted
+    has = {line.strip().rstrip("/").removeprefix("**/") for line in own.splitlines()}
+    missing = [
+        line
+        for line in wanted.splitlines()
+        if line and not line.startswith("#") and line.rstrip("/").removeprefix("**/") not in has
+    ]
+    # Where everything is left out but what is named, the set has to be named.
+    if has & {"*", "**"}:
+        missing.insert(0, f"!{FOLDER}")
+    if not missing:
+        return own
+    added = "\n".join(["# What must not get into an image either", *missing])
+    return f"{own.rstrip()}\n\n{added}\n"
+
+
+def files(made: Plan) -> list[File]:
+    """The set for a project, in the order in which it is told.
+
+    A Dockerfile of the project's own stays: then the set's lies in its folder.
+    """
+    folder = made.project.folder
+    kind = made.context["kind"]
+    texts = {
+        "Dockerfile": dockerfile(made),
+        ".dockerignore": ignore_file(folder),
+        f"{FOLDER}/entrypoint.sh": _render("entrypoint.sh.j2", made),
+        f"{FOLDER}/gunicorn.conf.py": _render("gunicorn.conf.py.j2", made),
+        f"{FOLDER}/{kind}.py": _render("application.py.j2", made),
+        f"{FOLDER}/.gitattributes": ENDS,
+    }
+    if made.has_settings:
+        texts[f"{FOLDER}/settings.py"] = settings(made)
+    if made.extras:
+        lines = [
+            "# What the image needs and the project's own files don't name.",
+            *made.context["extras"],
+        ]
+        texts[f"{FOLDER}/requirements.txt"] = "\n".join(lines) + "\n"
+    if _read(folder / "Dockerfile") not in (None, texts["Dockerfile"]):
+        texts[f"{FOLDER}/Dockerfile"] = texts.pop("Dockerfile")
+    return [File(path, text, _read(folder / path)) for path, text in texts.items()]
+
+
+def _read(path: Path) -> str | None:
+    """The text of a file; None if it is not there, and the lines' ends as they are."""
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return None
+
+
+def write(made: Plan, chosen: list[File]) -> None:
+    """Write the chosen files."""
+    for file in chosen:
+        path = made.project.folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.text, encoding="utf-8", newline="\n")

@@ -1,0 +1,165 @@
+"""`workshop take-home` on projects that are not the sample: written, built, run, proved."""
+
+import json
+import shutil
+
+import pytest
+import strangers
+
+from workshop.bases import images
+from workshop.errors import WorkshopError
+from workshop.paths import SAMPLE_PROJECT, VARIANTS
+from workshop.run import containers
+from workshop.takehome import ask, command, plan, project, proof, write
+from workshop.takehome.command import Wishes
+
+pytestmark = [pytest.mark.usefixtures("left_clean"), pytest.mark.timeout(900)]
+
+SET = ("container/entrypoint.sh", "container/gunicorn.conf.py", "container/wsgi.py",
+       "container/.gitattributes", ".dockerignore")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays():
+    yield
+    containers.remove_of(ask.CHAPTER)
+
+
+def planned(folder):
+    return command.planned(project.find(folder), Wishes())
+
+
+def proved(folder, **wishes):
+    """The report of a project after `take-home --yes`, and the paths that were written."""
+    made = command.planned(project.find(folder), Wishes(**wishes))
+    files = write.files(made)
+    write.write(made, command.choose(files, yes=True))
+    dockerfile = next(file.path for file in files if file.path.endswith("Dockerfile"))
+    return proof.prove(made, dockerfile), [file.path for file in files]
+
+
+def failed(report):
+    return [(found.name, found.seen) for found in report.properties if found.state == "fails"]
+
+
+def test_for_the_sample_it_writes_what_the_repository_holds():
+    files = {file.path: file.text for file in write.files(planned(SAMPLE_PROJECT))}
+    assert files["Dockerfile"] == (VARIANTS / "production.Dockerfile").read_text(encoding="utf-8")
+    for path in SET:
+        assert files[path] == (VARIANTS / "production" / path).read_text(encoding="utf-8"), path
+    assert set(files) == {"Dockerfile", *SET}
+    stored = (p for p in (VARIANTS / "production").rglob("*") if p.is_file())
+    assert {p.relative_to(VARIANTS / "production").as_posix() for p in stored} == set(SET)
+
+
+def test_a_bare_project_serves_without_an_edit(tmp_path):
+    """The promise of the README."""
+    report, written = proved(strangers.startproject(tmp_path))
+    assert failed(report) == []
+    assert [found.name for found in report.properties if found.state == "untried"] == []
+    assert len(report.properties) >= 16
+    assert "container/settings.py" in written
+    assert json.loads(json.dumps(report.as_json()))["holds"] is True
+    assert "<table>" in report.page()
+
+
+def test_a_dry_run_writes_nothing(tmp_path, capsys):
+    folder = strangers.startproject(tmp_path)
+    before = sorted(folder.rglob("*"))
+    wishes = Wishes(dry_run=True, as_json=True)
+    assert command.take_home(folder, wishes, lambda name: images.ensure([name])) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["wsgi"] == "shop.wsgi:application"
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_settings_that_can_not_be_imported_are_said_in_a_line(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    strangers.change(folder, "shop/settings.py", "DEBUG = True", "import no_such_module")
+    with pytest.raises(WorkshopError, match="No module named 'no_such_module'"):
+        planned(folder)
+
+
+# Other shapes
+
+
+def crlf(folder):
+    strangers.startproject(folder)
+    for path in folder.rglob("*.py"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def asgi_alone(folder):
+    strangers.startproject(folder)
+    (folder / "shop" / "wsgi.py").unlink()
+    new = 'ASGI_APPLICATION = "shop.asgi.application"'
+    strangers.change(folder, "shop/settings.py", 'WSGI_APPLICATION = "shop.wsgi.application"', new)
+
+
+def allow_list(folder):
+    strangers.startproject(folder)
+    (folder / ".dockerignore").write_text("*\n!manage.py\n!shop\n")
+
+
+def needs_variables(folder):
+    strangers.startproject(folder)
+    wanted = (
+        'import os\nDEBUG = False\nPAYMENT_KEY = os.environ["PAYMENT_KEY"]\n'
+        'if "DATABASE_URL" not in os.environ:\n    raise RuntimeError("DATABASE_URL is not set")'
+    )
+    strangers.change(folder, "shop/settings.py", "DEBUG = True", wanted)
+
+
+def stale_requirements(folder):
+    shutil.copytree(SAMPLE_PROJECT, folder, dirs_exist_ok=True)
+    (folder / "requirements.txt").write_text("django==1.11\n")
+
+
+def nested(folder):
+    strangers.startproject(folder, place="src")
+    (folder / "requirements.txt").write_text("django~=5.2.0\n")
+
+
+def newest_django(folder):
+    strangers.startproject(folder, django="6.0")
+
+
+def poetry(folder):
+    """Its lock file is made where Poetry is."""
+    strangers.startproject(folder)
+    told = (
+        '[tool.poetry]\nname = "shop"\nversion = "1"\ndescription = ""\nauthors = []\n'
+        'package-mode = false\n\n[tool.poetry.dependencies]\npython = "^3.12"\n'
+        'django = "~5.2"\n\n[tool.poetry.group.dev.dependencies]\niniconfig = "*"\n'
+    )
+    (folder / "pyproject.toml").write_text(told)
+    script = (
+        f"pip install --quiet {plan.TOOLS['Poetry']} && cd /tmp && cat > pyproject.toml <<'END'\n"
+        f"{told}END\npoetry lock --quiet && cat poetry.lock"
+    )
+    done = containers.run("python:3.13-slim", ["sh", "-c", script], chapter=ask.CHAPTER)
+    assert done.status == 0, done.stderr
+    (folder / "poetry.lock").write_text(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "make",
+    [crlf, asgi_alone, allow_list, needs_variables, stale_requirements, nested, newest_django,
+     poetry, strangers.split_settings],
+)  # fmt: skip
+def test_other_shapes_serve_without_an_edit(tmp_path, make):
+    make(tmp_path)
+    report, _ = proved(tmp_path)
+    assert failed(report) == []
+
+
+@pytest.mark.slow
+def test_a_secret_that_settings_make_fails_the_build_by_name(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    makes = 'DEBUG = True\n(BASE_DIR / "key.txt").write_text("a key")'
+    strangers.change(folder, "shop/settings.py", "DEBUG = True", makes)
+    report, _ = proved(folder)
+    ((name, seen),) = failed(report)
+    assert name == "it builds"
+    assert "/app/key.txt" in seen
