@@ -163,6 +163,14 @@ def test_a_celery_application_is_a_process_type(tmp_path):
     assert list(made.context["types"]) == ["server", "migrate", "worker", "beat"]
 
 
+def test_a_procfile_names_process_types(tmp_path):
+    text = "web: gunicorn x\nrelease: true\nworker: python manage.py work --fast\nodd: a | b\n"
+    strangers.write(strangers.startproject(tmp_path), {"Procfile": text})
+    commands = decided(tmp_path).context["commands"]
+    assert commands["worker"] == "python manage.py work --fast"
+    assert list(commands) == ["migrate", "worker"]
+
+
 def test_assets_are_built_in_a_stage_of_their_own(tmp_path):
     files = {"package.json": '{"scripts": {"build": "vite build"}}', "package-lock.json": "{}"}
     strangers.write(strangers.startproject(tmp_path), files)

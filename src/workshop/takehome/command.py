@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..engine import client
 from ..errors import WorkshopError
 from ..show.console import say
 from ..show.display import shorten
 from . import ask, plan, project, proof, write
 from .plan import Plan
 from .write import File
+
+# Older engines refuse HEALTHCHECK --start-interval.
+START_INTERVAL_SINCE = 25
 
 
 @dataclass
@@ -84,11 +88,12 @@ def planned(found: project.Project, wishes: Wishes) -> Plan:
     first = plan.make(found, names, answers, wishes.without, more)
     pins = {**answers.packages, **ask.versions(first.extras)}
     made = plan.make(found, names, answers, wishes.without, more, pins)
-    return (
-        made
-        if _manifest_is_whole(made)
-        else plan.make(found, names, answers, wishes.without, more, pins, is_strict=False)
-    )
+    if not _manifest_is_whole(made):
+        made = plan.make(found, names, answers, wishes.without, more, pins, is_strict=False)
+    engine = str(client.connect().version()["Version"])
+    major = engine.split(".")[0]
+    made.context["start_interval"] = not major.isdecimal() or int(major) >= START_INTERVAL_SINCE
+    return made
 
 
 def _manifest_is_whole(made: Plan) -> bool:

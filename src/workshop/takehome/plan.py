@@ -195,6 +195,7 @@ def make(
         + "StaticFilesStorage",
         "types": ["server", *commands],
         "commands": commands,
+        "start_interval": True,
         "extras": [
             f"{name}=={pinned[_bare(name)]}" if _bare(name) in pinned else name for name in extras
         ],
@@ -417,6 +418,11 @@ def _commands(project: Project, names: Collection[str]) -> dict[str, str]:
     ):  # fmt: skip
         if name in names and "worker" not in found:
             found["worker"] = f"python manage.py {command}"
+    for name, command in project.procfile.items():
+        # What a shell would have to read is left to the reader.
+        is_plain = re.fullmatch(r"[\w./:=@, -]+", command) and re.fullmatch(r"[a-z][\w-]*", name)
+        if is_plain and name not in ("web", "release", "server", "live", "ready", *found):
+            found[name] = command
     return found
 
 

@@ -121,7 +121,7 @@ class Proof:
         try:
             self._build(self.dockerfile, self.tag)
         except buildx.BuildFailed as failure:
-            self.add("it builds", False, _short(str(failure)))
+            self.add("it builds", False, _said(failure))
             return self.report
         self.add("it builds", True)
         self._commands()
@@ -328,7 +328,7 @@ class Proof:
             try:
                 self._build(str(file), f"{self.tag}-plain")
             except buildx.BuildFailed as failure:
-                self.skip(name, f"that one does not build: {_short(str(failure))}")
+                self.skip(name, f"that one does not build: {_said(failure)}")
                 return
         sizes = [
             look_into(tag, client=client.connect()).size for tag in (self.tag, f"{self.tag}-plain")
@@ -343,6 +343,11 @@ def prove(made: Plan, dockerfile: str) -> Report:
 
 def _quiet(_: str) -> None:
     """A build that nobody watches."""
+
+
+def _said(failure: buildx.BuildFailed) -> str:
+    """The last words of the step that failed."""
+    return " … ".join(failure.log[-3:])[-400:] or _short(str(failure))
 
 
 def _short(text: str) -> str:
