@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 
 import pytest
 import strangers
@@ -124,24 +125,56 @@ def newest_django(folder):
     strangers.startproject(folder, django="6.0")
 
 
+POETRY = """\
+[tool.poetry]
+name = "shop"
+version = "1"
+description = ""
+authors = []
+package-mode = false
+
+[tool.poetry.dependencies]
+python = "^3.12"
+django = "~5.2"
+"""
+# Poetry says which content of pyproject.toml a lock file belongs to.
+CONTENT_HASH = (
+    "from poetry.factory import Factory; "
+    "print(Factory().create_poetry('/tmp').locker._get_content_hash())"
+)
+
+
 def poetry(folder):
-    """Its lock file is made where Poetry is."""
+    """A lock file in Poetry's form with the pins of the sample project's."""
     strangers.startproject(folder)
-    told = (
-        '[tool.poetry]\nname = "shop"\nversion = "1"\ndescription = ""\nauthors = []\n'
-        'package-mode = false\n\n[tool.poetry.dependencies]\npython = "^3.12"\n'
-        'django = "~5.2"\n\n[tool.poetry.group.dev.dependencies]\niniconfig = "*"\n'
-    )
-    (folder / "pyproject.toml").write_text(told)
+    (folder / "pyproject.toml").write_text(POETRY)
     script = (
-        # Poetry does not look where this machine's certificates are.
-        "export REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt; "
-        f"pip install --quiet {plan.TOOLS['Poetry']} && cd /tmp && cat > pyproject.toml <<'END'\n"
-        f"{told}END\npoetry lock --quiet && cat poetry.lock"
+        f"pip install --quiet {plan.TOOLS['Poetry']} && printf '{POETRY}' > /tmp/pyproject.toml"
     )
-    done = containers.run("python:3.13-slim", ["sh", "-c", script], chapter=ask.CHAPTER)
+    done = containers.run(
+        "python:3.13-slim",
+        ["sh", "-c", f'{script} && python -c "{CONTENT_HASH}"'],
+        chapter=ask.CHAPTER,
+    )
     assert done.status == 0, done
-    (folder / "poetry.lock").write_text(done.stdout)
+    lock = tomllib.loads((SAMPLE_PROJECT / "uv.lock").read_text(encoding="utf-8"))
+    lines = []
+    for package in lock["package"]:
+        if package["name"] in ("django", "asgiref", "sqlparse"):
+            found = [*package["wheels"], package["sdist"]]
+            files = [
+                f'{{file = "{f["url"].rsplit("/")[-1]}", hash = "{f["hash"]}"}}' for f in found
+            ]
+            lines += [
+                "[[package]]", f'name = "{package["name"]}"', f'version = "{package["version"]}"',
+                'description = ""', "optional = false", 'python-versions = ">=3.8"',
+                'groups = ["main"]', f"files = [{', '.join(files)}]", "",
+            ]  # fmt: skip
+            if package["name"] == "django":
+                lines += ["[package.dependencies]", 'asgiref = "*"', 'sqlparse = "*"', ""]
+    lines += ["[metadata]", 'lock-version = "2.1"', 'python-versions = "^3.12"']
+    lines += [f'content-hash = "{done.stdout.strip()}"', ""]
+    (folder / "poetry.lock").write_text("\n".join(lines))
 
 
 @pytest.mark.slow

@@ -1,0 +1,97 @@
+"""The article's variations as files: each builds the sample project, and serves the same pages."""
+
+import difflib
+import re
+import shutil
+
+import pytest
+
+from workshop.build.buildx import BuildFailed
+from workshop.lesson.workspace import Workspace
+from workshop.paths import DOCKERFILE, VARIANTS
+
+pytestmark = [pytest.mark.usefixtures("left_clean"), pytest.mark.slow]
+
+ENV = {"SECRET_KEY": "a-key-for-tests-only", "DATABASE_URL": "sqlite:////tmp/db.sqlite3"}
+NAMES = ("pip", "hashes", "sqlite", "python-version", "asgi")
+
+
+@pytest.fixture(scope="module")
+def spaces(left_clean):
+    """A workspace for each variation, made when it is first asked for."""
+    made = {}
+
+    def space(name):
+        if name not in made:
+            found = Workspace(f"test-variant-{name}")
+            file = VARIANTS / f"{name}.Dockerfile"
+            found.use(file if file.exists() else DOCKERFILE)
+            # What belongs beside it, also where the Dockerfile is the article's.
+            if (VARIANTS / name).is_dir():
+                shutil.copytree(VARIANTS / name, found.path, dirs_exist_ok=True)
+            found.build()
+            made[name] = found
+        return made[name]
+
+    return space
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_serves_the_same_pages(spaces, name):
+    space = spaces(name)
+    with space.start("server", port=8000, env=ENV) as site:
+        migrated = site.exec("python", "manage.py", "migrate", "--verbosity", "0")
+        assert migrated.status == 0, migrated
+        page = site.get("/")
+        assert (page.status_code, "Reading list" in page.text) == (200, True)
+        (sheet,) = re.findall(r'href="(/static/reading/site[^"]+\.css)"', page.text)
+        assert site.get(sheet).status_code == 200
+        assert site.get("/admin/login/").status_code == 200
+        sent = site.post("/add/", data={"title": "Emma", "author": "Jane Austen", "status": "want"})
+        assert "Emma" in sent.text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_differs_from_the_articles_in_few_lines(name):
+    file = VARIANTS / f"{name}.Dockerfile"
+    if not file.exists():
+        return
+    lines = difflib.ndiff(DOCKERFILE.read_text().splitlines(), file.read_text().splitlines())
+    assert 0 < sum(line[0] in "+-" for line in lines) <= 24
+
+
+def test_pip_installs_what_uv_lock_pins(spaces):
+    name = "pip"
+    code = (
+        "from importlib.metadata import version; print(*(version(n) for n in ('django', 'pillow')))"
+    )
+    found = spaces(name).run("-c", code, options=["--entrypoint=python"])
+    lock = (spaces(name).path / "uv.lock").read_text(encoding="utf-8")
+    pins = [re.search(rf'name = "{n}"\nversion = "([^"]+)"', lock)[1] for n in ("django", "pillow")]
+    assert found.stdout.split() == pins
+
+
+def test_a_tampered_archive_fails_in_the_stage_that_downloads(spaces):
+    space = spaces("hashes")
+    lock = space.read("uv.lock")
+    # Both archives of it, because pip takes the other one where only one fits.
+    tampered = re.sub(r'(asgiref-\S+", hash = "sha256:)\w+', rf"\g<1>{'0' * 64}", lock)
+    with (
+        space.changed({"uv.lock": tampered}),
+        pytest.raises(BuildFailed) as failed,
+    ):
+        space.build(target="builder", name="tampered")
+    assert "pip wheel" in failed.value.step
+    assert "DO NOT MATCH THE HASHES" in str(failed.value)
+
+
+def test_without_postgresql_there_is_no_compiler_and_no_driver(spaces):
+    packages = spaces("sqlite").look().packages().bytes
+    assert not {"psycopg", "psycopg-c", "libpq5", "libpq-dev"} & packages.keys()
+    assert spaces("sqlite").size() < spaces("hashes").size()
+
+
+def test_one_argument_sets_the_python_of_both_stages(spaces):
+    with pytest.raises(BuildFailed) as failed:
+        spaces("python-version").build("--build-arg", "PYTHON_VERSION=0.0", name="none")
+    assert "python:0.0-slim" in str(failed.value)
