@@ -347,3 +347,30 @@ def test_the_answer_as_json(tmp_path):
     assert json.loads(json.dumps(told)) == told
     assert {"manage_py", "wsgi", "asgi", "settings", "manager", "python", "database", "static",
             "worker", "assets"} <= told.keys()  # fmt: skip
+
+
+def test_a_base_image_that_can_not_be_had_ends_it_before_anything_is_written(tmp_path):
+    from workshop.takehome import command
+
+    folder = strangers.write(strangers.startproject(tmp_path), {".python-version": "3.9"})
+    before = sorted(folder.rglob("*"))
+
+    def ready(name):
+        raise WorkshopError(f"No {name}.", "Check the network.")
+
+    with pytest.raises(WorkshopError, match="No python:3.9-slim") as caught:
+        command.take_home(folder, command.Wishes(yes=True), ready)
+    assert caught.value.fix.startswith("Check the network. Or take another Python")
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_report_in_a_line_as_json_and_as_a_page():
+    from workshop.takehome.proof import Property, Report
+
+    report = Report("shop", [Property("a", "holds"), Property("<b>", "fails", "why"),
+                             Property("c", "untried", "because")])  # fmt: skip
+    assert report.verdict() == "1 of 3 properties hold for the image of shop."
+    assert report.text().splitlines()[1:] == ["  ✔ a", "  ✘ <b>: why", "  – c: because"]
+    assert (report.holds, report.as_json()["properties"][1]["state"]) == (False, "fails")
+    assert "&lt;b&gt;" in report.page()
+    assert Report("shop", report.properties[::2]).holds

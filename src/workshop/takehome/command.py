@@ -43,10 +43,11 @@ class Steps:
         self._said: set[str] = set()
 
     def tell(self, line: str) -> None:
-        step = line.split("  ")[0]
-        if step not in self._said:
-            self._said.add(step)
-            say(f"  {shorten(step, 80)}")
+        # What a step prints comes behind its name, which is shorter then.
+        number = line.partition("]")[0]
+        if number not in self._said:
+            self._said.add(number)
+            say(f"  {shorten(line.split('  ')[0], 80)}")
 
 
 def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> int:
@@ -56,7 +57,13 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
     """
     found = project.find(folder, wishes.manage, wishes.manager, wishes.python)
     say(f"… {found.folder}: Django's answers take a build of its packages")
-    ready(f"python:{found.python}-slim")
+    try:
+        ready(f"python:{found.python}-slim")
+    except WorkshopError as error:
+        error.fix += (
+            f" Or take another Python, if its packages allow it: --python {project.DEFAULT_PYTHON}."
+        )
+        raise
     made = planned(found, wishes)
     files = write.files(made)
     if wishes.dry_run:
@@ -76,7 +83,11 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
     report = proof.prove(made, dockerfile)
     if wishes.report:
         wishes.report.write_text(report.page(), encoding="utf-8")
-    print(json.dumps(report.as_json(), indent=2) if wishes.as_json else report.text())
+    if wishes.as_json:
+        print(json.dumps(report.as_json(), indent=2))
+    else:
+        # Who sits there has read it line by line, on standard error.
+        print(report.verdict() if sys.stdout.isatty() else report.text())
     return 0 if report.holds else 1
 
 

@@ -179,7 +179,7 @@ def make(
         "callable": callable_,
         "variables": {n: _quoted(v) for n, v in (answers.variables if answers else {}).items()},
         "static": static,
-        "collects": _collects(settings, parts),
+        "collects": _collects(settings),
         "writable": writable,
         "title": _title(project),
         "settings": project.settings,
@@ -304,7 +304,7 @@ def _writable(
     return sqlite, list(dict.fromkeys(found)) or [f"{APP}/data"]
 
 
-def _collects(settings: Mapping[str, Any], parts: Collection[str]) -> bool:
+def _collects(settings: Mapping[str, Any]) -> bool:
     """Whether the build collects static files: not where they go to another machine."""
     backend = settings.get("staticfiles", "")
     return bool(settings.get("has_static_app")) and backend.startswith(("django.", "whitenoise."))

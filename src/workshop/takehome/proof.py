@@ -69,6 +69,11 @@ class Report(Composed):
             lines.append(f"  {MARKS[found.state]} {found.name}{seen}")
         return "\n".join(lines)
 
+    def verdict(self) -> str:
+        """The whole in a line."""
+        held = sum(found.state == "holds" for found in self.properties)
+        return f"{held} of {len(self.properties)} properties hold for the image of {self.project}."
+
     def as_json(self) -> dict[str, Any]:
         """What ``--check --json`` prints."""
         return {
