@@ -11,7 +11,7 @@ from workshop.bases import images
 from workshop.errors import WorkshopError
 from workshop.paths import SAMPLE_PROJECT, VARIANTS
 from workshop.run import containers
-from workshop.takehome import ask, command, plan, project, proof, write
+from workshop.takehome import ask, command, install, project, proof, write
 from workshop.takehome.command import Wishes
 
 pytestmark = [pytest.mark.usefixtures("left_clean"), pytest.mark.timeout(900)]
@@ -149,7 +149,7 @@ def poetry(folder):
     strangers.startproject(folder)
     (folder / "pyproject.toml").write_text(POETRY)
     script = (
-        f"pip install --quiet {plan.TOOLS['Poetry']} && printf '{POETRY}' > /tmp/pyproject.toml"
+        f"pip install --quiet {install.TOOLS['Poetry']} && printf '{POETRY}' > /tmp/pyproject.toml"
     )
     done = containers.run(
         "python:3.13-slim",

@@ -5,24 +5,16 @@ from __future__ import annotations
 import ast
 import json
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import WorkshopError
-from . import packages
+from . import install, packages
 from .project import Project, celery_module, module_of
 
 APP = PurePosixPath("/app")
-# The tools, in the versions that this tutorial was tested with.
-TOOLS = {
-    "uv": "uv==0.13.9",
-    "Poetry": "poetry==2.4.1 poetry-plugin-export==1.10.0",
-    "PDM": "pdm==2.27.2",
-    "Pipenv": "pipenv==2026.6.2",
-}
 # What the overlay can add, each with the reason that is told.
 PARTS = {
     "debug": "DEBUG is on unless a variable turns it off; a server needs it the other way round",
@@ -37,7 +29,6 @@ PARTS = {
 # What brings each part along.
 BRINGS = {"whitenoise": ("whitenoise",), "database": ("dj-database-url",)}
 DRIVERS = {"psycopg", "psycopg2", "psycopg2-binary", "mysqlclient", "oracledb", "pymysql"}
-SERVER_GROUPS = ("prod", "production", "deploy", "deployment", "server", "web", "postgres")
 _NAME = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)")
 
 
@@ -80,11 +71,13 @@ def locked(project: Project) -> set[str]:
         path = project.folder / file
         text = path.read_text(encoding="utf-8", errors="replace")
         if path.name in ("uv.lock", "poetry.lock", "pdm.lock"):
-            found |= {package["name"] for package in _toml(text, path).get("package", [])}
+            found |= {
+                package["name"] for package in install.read_toml(text, path).get("package", [])
+            }
         elif path.name == "Pipfile.lock":
             found |= set(_json(text, path).get("default", {}))
         elif path.name == "pyproject.toml" and project.manager == "pyproject":
-            told = _toml(text, path).get("project", {}).get("dependencies", [])
+            told = install.read_toml(text, path).get("project", {}).get("dependencies", [])
             found |= {match[1] for line in told if (match := _NAME.match(line))}
         elif project.manager == "requirements":
             found |= {match[1] for line in text.splitlines() if (match := _NAME.match(line))}
@@ -98,13 +91,6 @@ def locked(project: Project) -> set[str]:
 def normal(name: str) -> str:
     """The name of a Python package as indexes compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _toml(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise WorkshopError(f"{path} is no TOML: {error}.", "Mend it, then come back.") from None
 
 
 def _json(text: str, path: Path) -> dict[str, Any]:
@@ -165,10 +151,10 @@ def make(
         "assets": _assets(project),
         "system": system,
         "manager": project.manager,
-        "tool": TOOLS.get(project.manager, ""),
+        "tool": install.TOOLS.get(project.manager, ""),
         "packages": sorted(installed),
-        "mounts": _mounts(project, bool(extras)),
-        "install": _install(project, bool(extras)),
+        "mounts": install.mounts(project, bool(extras)),
+        "install": install.commands(project, bool(extras)),
         "settings_module": settings_module,
         "why_settings": why,
         "pythonpath": _pythonpath(project),
@@ -331,81 +317,6 @@ def _pythonpath(project: Project) -> str:
     return ":".join(dict.fromkeys(wanted))
 
 
-def _mounts(project: Project, has_extras: bool) -> list[str]:
-    if project.needs_all:
-        return ["."]
-    return [*project.files, *(["container/requirements.txt"] if has_extras else [])]
-
-
-def _install(project: Project, has_extras: bool) -> list[str]:
-    """The commands that fill /opt/venv."""
-    folder = next((str(PurePosixPath(f).parent) for f in project.files), ".")
-    file = project.files[0] if project.files else ""
-    venv = "python -m venv --without-pip /opt/venv"
-    pip = "pip --python /opt/venv/bin/python install --requirement"
-    exported = "/tmp/requirements.txt"
-    if project.manager == "uv":
-        words = "uv sync --locked --no-dev --no-install-project --compile-bytecode"
-        told = _pyproject(project)
-        if "default-groups" in told.get("tool", {}).get("uv", {}):
-            words = words.replace("--no-dev", "--no-default-groups")
-        if len(project.files) > 2:
-            words = words.replace("--no-install-project", "--all-packages --no-install-workspace")
-        words += "".join(f" --{kind} {name}" for kind, name in _groups(told))
-        words += f" --project {folder}" if folder != "." else ""
-        extras = "uv pip install --python /opt/venv/bin/python --compile-bytecode --requirement"
-        return [words, *([f"{extras} container/requirements.txt"] if has_extras else [])]
-    inside = f"cd {folder} && " if folder != "." else ""
-    if project.manager == "Poetry":
-        groups = ",".join(["main", *_poetry_groups(_pyproject(project))])
-        steps = [
-            venv,
-            f"({inside}poetry export --format requirements.txt --only {groups} --output {exported})"
-            if inside
-            else f"poetry export --format requirements.txt --only {groups} --output {exported}",
-            f"{pip} {exported}",
-        ]
-    elif project.manager == "PDM":
-        words = "pdm export --production --format requirements"
-        steps = [venv, f"{words} --project {folder} --output {exported}", f"{pip} {exported}"]
-    elif project.manager == "Pipenv":
-        steps = [venv, f"(cd {folder} && pipenv requirements > {exported})", f"{pip} {exported}"]
-    elif project.manager == "requirements":
-        steps = [venv, f"{pip} {file}"]
-    elif project.manager == "pyproject":
-        code = (
-            f"import tomllib; told = tomllib.load(open('{file}', 'rb')); "
-            "print(*told['project']['dependencies'], sep='\\n')"
-        )
-        steps = [venv, f'python -c "{code}" > {exported}', f"{pip} {exported}"]
-    elif has_extras:
-        steps = [venv]
-    else:
-        django = f"django~={project.django}.0" if project.django else "django"
-        steps = [venv, f"pip --python /opt/venv/bin/python install '{django}'"]
-    if has_extras:
-        steps.append(f"{pip} container/requirements.txt")
-    return steps
-
-
-def _pyproject(project: Project) -> dict[str, Any]:
-    path = project.folder / project.files[0]
-    return _toml(path.read_text(encoding="utf-8"), path)
-
-
-def _groups(told: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The extras and groups that hold what only a server needs."""
-    extras = told.get("project", {}).get("optional-dependencies", {})
-    groups = told.get("dependency-groups", {})
-    found = [("extra", name) for name in SERVER_GROUPS if name in extras]
-    return found + [("group", name) for name in SERVER_GROUPS if name in groups]
-
-
-def _poetry_groups(told: Mapping[str, Any]) -> list[str]:
-    groups = told.get("tool", {}).get("poetry", {}).get("group", {})
-    return [name for name in SERVER_GROUPS if name in groups]
-
-
 def _commands(project: Project, names: Collection[str]) -> dict[str, str]:
     """The process types besides the server, and the command of each."""
     found = {"migrate": "python manage.py migrate --noinput"}
@@ -441,7 +352,7 @@ def _assets(project: Project) -> dict[str, str]:
 def _title(project: Project) -> str:
     for file in project.files:
         if file.endswith("pyproject.toml"):
-            told = _pyproject(project)
+            told = install.pyproject(project)
             name = told.get("project", {}).get("name") or told.get("tool", {}).get(
                 "poetry", {}
             ).get("name")
