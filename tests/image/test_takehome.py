@@ -177,11 +177,40 @@ def poetry(folder):
     (folder / "poetry.lock").write_text("\n".join(lines))
 
 
+def made_by(tool, folder, name, text, script, lock):
+    """Write the file ``name``, and the lock file that a tool makes of it in a container."""
+    strangers.startproject(folder)
+    (folder / name).write_text(text)
+    words = f"pip install --quiet {install.TOOLS[tool]} >&2 && cd /tmp"
+    words += f" && printf '%s' \"$TEXT\" > {name}"
+    done = containers.run(
+        "python:3.13-slim",
+        ["sh", "-c", f"{words} && {script} >&2 && cat {lock}"],
+        env={"TEXT": text, "REQUESTS_CA_BUNDLE": "/etc/ssl/certs/ca-certificates.crt"},
+        chapter=ask.CHAPTER,
+    )
+    assert done.status == 0, done
+    (folder / lock).write_text(done.stdout)
+
+
+def pdm(folder):
+    text = (
+        '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.12"\n'
+        'dependencies = ["django~=5.2"]\n'
+    )
+    made_by("PDM", folder, "pyproject.toml", text, "pdm lock", "pdm.lock")
+
+
+def pipenv(folder):
+    text = '[packages]\ndjango = "~=5.2"\n'
+    made_by("Pipenv", folder, "Pipfile", text, "pipenv lock", "Pipfile.lock")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [crlf, asgi_alone, allow_list, needs_variables, stale_requirements, nested, newest_django,
-     poetry, strangers.split_settings],
+     poetry, pdm, pipenv, strangers.split_settings],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):
     make(tmp_path)

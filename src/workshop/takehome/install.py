@@ -13,9 +13,9 @@ from .project import Project
 # The tools, in the versions that this tutorial was tested with.
 TOOLS = {
     "uv": "uv==0.13.9",
-    "Poetry": "poetry==2.4.1 poetry-plugin-export==1.10.0",
-    "PDM": "pdm==2.27.2",
-    "Pipenv": "pipenv==2026.6.2",
+    "Poetry": "poetry==2.5.1 poetry-plugin-export==1.10.1",
+    "PDM": "pdm==2.29.4",
+    "Pipenv": "pipenv==2026.10.3",
 }
 # Names of groups that hold what only a server needs.
 SERVER_GROUPS = ("prod", "production", "deploy", "deployment", "server", "web", "postgres")
