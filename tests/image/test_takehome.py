@@ -193,14 +193,6 @@ def made_by(tool, folder, name, text, script, lock):
     (folder / lock).write_text(done.stdout)
 
 
-def pdm(folder):
-    text = (
-        '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.12"\n'
-        'dependencies = ["django~=5.2"]\n'
-    )
-    made_by("PDM", folder, "pyproject.toml", text, "pdm lock", "pdm.lock")
-
-
 def pipenv(folder):
     text = '[packages]\ndjango = "~=5.2"\n'
     made_by("Pipenv", folder, "Pipfile", text, "pipenv lock", "Pipfile.lock")
@@ -210,7 +202,7 @@ def pipenv(folder):
 @pytest.mark.parametrize(
     "make",
     [crlf, asgi_alone, allow_list, needs_variables, stale_requirements, nested, newest_django,
-     poetry, pdm, pipenv, strangers.split_settings],
+     poetry, pipenv, strangers.split_settings],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):
     make(tmp_path)
