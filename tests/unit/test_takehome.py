@@ -14,7 +14,7 @@ UV_LOCK = 'version = 1\n[[package]]\nname = "Django"\nversion = "5.2"\n'
 NOTHING = {
     "django": "5.2", "wsgi": "shop.wsgi.application", "asgi": "", "debug": False,
     "allowed_hosts": ["*"], "applications": [], "middleware": ["whitenoise.WhiteNoise"],
-    "static_root": "/app/staticfiles", "static_url": "/static/",
+    "static_root": "/app/staticfiles",
     "staticfiles": "whitenoise.storage.CompressedManifestStaticFilesStorage",
     "media_root": "", "databases": {"default": {"engine": "postgresql", "name": "x", "host": "db"}},
     "logs": True, "redirects_for_ever": False, "secret_key": "x", "has_static_app": True,

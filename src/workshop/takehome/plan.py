@@ -59,10 +59,6 @@ class Plan:
     notes: list[str]
     answered: dict[str, str]
 
-    @property
-    def has_settings(self) -> bool:
-        return bool(self.parts)
-
 
 def locked(project: Project) -> set[str]:
     """The names of the packages that the project's files pin or ask for, normalized."""
@@ -135,10 +131,9 @@ def make(
     if "static_root" in parts or not static.startswith(f"{APP}/"):
         static = f"{APP}/staticfiles"
     sqlite, writable = _writable(project, settings, parts)
-    overlay = bool(parts)
     settings_module = ""
     why = ""
-    if overlay:
+    if parts:
         settings_module = "container.settings"
         why = "The project's own settings, and what they lack for a container."
     elif project.settings != project.manage_settings:
@@ -174,7 +169,6 @@ def make(
         "hosts": settings.get("allowed_hosts") or ["localhost", "127.0.0.1"],
         "sqlite": sqlite,
         "engine": settings.get("databases", {}).get("default", {}).get("engine", ""),
-        "media": settings.get("media_root", ""),
         "has_storages": "STORAGES" in settings.get("defined", ()),
         "staticfiles": "whitenoise.storage.Compressed"
         + ("Manifest" if is_strict else "")
@@ -196,10 +190,10 @@ def one_stage(made: Plan) -> str:
     context = made.context
     system = " ".join(["build-essential", *context["system"].build, *context["system"].run])
     tool = f"RUN pip install {context['tool']}\n" if context["tool"] else ""
-    install = " \\\n    && ".join(context["install"])
+    steps = " \\\n    && ".join(context["install"])
     return (
         f"FROM {context['base']}\nWORKDIR /app\nENV UV_PROJECT_ENVIRONMENT=/opt/venv\nCOPY . .\n"
-        f"RUN apt-get update && apt-get install -y {system}\n{tool}RUN {install}\n"
+        f"RUN apt-get update && apt-get install -y {system}\n{tool}RUN {steps}\n"
     )
 
 
@@ -226,8 +220,7 @@ def _parts(
     follows = other.get("databases", {}).get("default", {}).get("host") == "probe.example"
     if (not follows or _is_among_code(default)) and not settings["is_default"]:
         found.append("database")
-    is_local = settings["staticfiles"].startswith(("django.", "whitenoise."))
-    if settings["has_static_app"] and is_local:
+    if _collects(settings):
         if not settings["static_root"].startswith(f"{APP}/"):
             found.append("static_root")
         if not any("whitenoise" in name.lower() for name in settings["middleware"]):
@@ -341,12 +334,12 @@ def _assets(project: Project) -> dict[str, str]:
     if not project.assets:
         return {}
     manager, lock = project.assets["manager"], project.assets["lock"]
-    install = {
+    commands = {
         "npm": "npm ci" if lock else "npm install",
         "yarn": "corepack enable && yarn install",
         "pnpm": "corepack enable && pnpm install --frozen-lockfile",
     }
-    return {**project.assets, "install": install[manager]}
+    return {**project.assets, "install": commands[manager]}
 
 
 def _title(project: Project) -> str:

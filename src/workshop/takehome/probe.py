@@ -81,9 +81,6 @@ def told(django, settings):
     own = getattr(settings, "STATICFILES_STORAGE", None)
     if own and not getattr(settings._wrapped, "is_overridden", lambda name: False)("STORAGES"):
         backend = own
-    default = storages.get("default", {}).get("BACKEND", "") or getattr(
-        settings, "DEFAULT_FILE_STORAGE", ""
-    )
     databases = {
         alias: {
             "engine": database.get("ENGINE", ""),
@@ -100,20 +97,16 @@ def told(django, settings):
         "asgi": getattr(settings, "ASGI_APPLICATION", None) or "",
         "debug": bool(settings.DEBUG),
         "allowed_hosts": list(settings.ALLOWED_HOSTS),
-        "csrf_trusted_origins": list(settings.CSRF_TRUSTED_ORIGINS),
         "applications": list(settings.INSTALLED_APPS),
         "middleware": list(settings.MIDDLEWARE),
         "static_root": str(settings.STATIC_ROOT or ""),
-        "static_url": str(settings.STATIC_URL or ""),
         "staticfiles": backend,
-        "default_storage": default,
         "media_root": str(settings.MEDIA_ROOT or ""),
         "databases": databases,
         "logs": bool(logging.get("handlers")) if isinstance(logging, dict) else True,
         "secret_key": secret_key(settings),
         "redirects_for_ever": bool(settings.SECURE_SSL_REDIRECT)
         and not settings.SECURE_PROXY_SSL_HEADER,
-        "root_urlconf": settings.ROOT_URLCONF,
         "has_static_app": "django.contrib.staticfiles" in settings.INSTALLED_APPS,
         "defined": [name for name in dir(module) if name.isupper()],
         "is_default": settings.DATABASES == global_settings.DATABASES,
@@ -174,9 +167,7 @@ def main():
             "DEBUG": "False",
             "DJANGO_DEBUG": "False",
         }
-        other, why = ask({**variables, **asked})
-        result["other"] = other
-        result["other_error"] = why
+        result["other"], _ = ask({**variables, **asked})
         again, _ = ask(variables)
         result["is_random_key"] = bool(again) and again["secret_key"] != answers["secret_key"]
     result["made"] = sorted(files() - before)

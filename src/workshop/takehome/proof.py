@@ -45,6 +45,10 @@ class Property:
     state: State
     seen: str = ""
 
+    def __str__(self) -> str:
+        seen = f": {self.seen}" if self.seen else ""
+        return f"{MARKS[self.state]} {self.name}{seen}"
+
 
 @dataclass(repr=False)
 class Report(Composed):
@@ -63,11 +67,7 @@ class Report(Composed):
         return Table(f"The image of {self.project}", ("", "property", "seen"), rows)
 
     def text(self) -> str:
-        lines = [f"The image of {self.project}"]
-        for found in self.properties:
-            seen = f": {found.seen}" if found.seen else ""
-            lines.append(f"  {MARKS[found.state]} {found.name}{seen}")
-        return "\n".join(lines)
+        return "\n".join([f"The image of {self.project}", *(f"  {p}" for p in self.properties)])
 
     def verdict(self) -> str:
         """The whole in a line."""
@@ -104,15 +104,14 @@ class Proof:
         self.report = Report(made.context["title"])
 
     def add(self, name: str, holds: bool, seen: str = "") -> None:
-        found = Property(name, "holds" if holds else "fails", seen)
-        self.report.properties.append(found)
-        say(f"  {MARKS[found.state]} {name}" + (f": {seen}" if seen else ""))
+        self._tell(Property(name, "holds" if holds else "fails", seen))
 
     def skip(self, name: str, because: str) -> None:
-        self.report.properties.append(
-            Property(name, "untried", f"could not be tried, because {because}")
-        )
-        say(f"  – {name}: could not be tried, because {because}")
+        self._tell(Property(name, "untried", f"could not be tried, because {because}"))
+
+    def _tell(self, found: Property) -> None:
+        self.report.properties.append(found)
+        say(f"  {found}")
 
     @contextmanager
     def trying(self, name: str) -> Iterator[None]:

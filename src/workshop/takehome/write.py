@@ -94,7 +94,7 @@ def files(made: Plan) -> list[File]:
         f"{FOLDER}/{kind}.py": _render("application.py.j2", made),
         f"{FOLDER}/.gitattributes": ENDS,
     }
-    if made.has_settings:
+    if made.parts:
         texts[f"{FOLDER}/settings.py"] = settings(made)
     if made.extras:
         lines = [
