@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Collection, Mapping
@@ -179,7 +178,7 @@ def make(
         "extras": [
             f"{name}=={pinned[_bare(name)]}" if _bare(name) in pinned else name for name in extras
         ],
-        "odd_python": _odd_python(project),
+        "odd_python": project.odd_python,
     }
     answered = dict(answers.variables) if answers else {}
     return Plan(project, context, parts, extras, _notes(project, answers, parts), answered)
@@ -356,17 +355,6 @@ def _title(project: Project) -> str:
 
 def _quoted(value: str) -> str:
     return value if re.fullmatch(r"[\w./:@%+,-]+", value) else "'" + value.replace("'", "") + "'"
-
-
-def _odd_python(project: Project) -> bool:
-    """True where a file is no Python: a template of one, or Python 2."""
-    for path in project.folder.rglob("*.py"):
-        if not {".git", ".venv", "venv", "node_modules"} & set(path.parts):
-            try:
-                ast.parse(path.read_text(encoding="utf-8", errors="replace"))
-            except (SyntaxError, ValueError, OSError):
-                return True
-    return False
 
 
 def _notes(project: Project, answers: Answers | None, parts: Collection[str]) -> list[str]:

@@ -46,7 +46,8 @@ class Project:
 
     ``manager`` is one of MANAGERS, ``files`` are those that its step reads, ``python`` is a
     version as 3.13 and ``python_from`` says where that stands. ``settings`` are the module that
-    wsgi.py or asgi.py names, and the one that manage.py names.
+    wsgi.py or asgi.py names, and the one that manage.py names. ``odd_python`` is true where a
+    file that ends in .py is no Python, so that bytecode can't be made of every file.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class Project:
     procfile: dict[str, str] = field(default_factory=dict)
     assets: dict[str, str] = field(default_factory=dict)
     needs_all: bool = False
+    odd_python: bool = False
 
     @property
     def workdir(self) -> PurePosixPath:
@@ -96,8 +98,20 @@ def find(folder: Path, manage: str = "", manager: str = "", python: str = "") ->
     return Project(
         folder, managed, found, files, version, where, settings, manage_settings or settings,
         wsgi, asgi, _source(folder, managed.parent, settings), _django(folder, modules),
-        _procfile(folder), _assets(folder, managed.parent), needs_all,
+        _procfile(folder), _assets(folder, managed.parent), needs_all, _odd_python(folder),
     )  # fmt: skip
+
+
+def _odd_python(folder: Path) -> bool:
+    """True where a file of those that the image gets is no Python: a template, or Python 2."""
+    for path in folder.rglob("*.py"):
+        if {".git", ".venv", "venv", "node_modules"} & set(path.parts):
+            continue
+        try:
+            ast.parse(path.read_text(encoding="utf-8", errors="replace"))
+        except (SyntaxError, ValueError, OSError):
+            return True
+    return False
 
 
 def _manage(folder: Path, wanted: str) -> PurePosixPath:
