@@ -140,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--json", action="store_true", help="print the answer as JSON")
     made = command("bench", _bench, "Measure the Dockerfiles side by side: half an hour or more.")
     made.add_argument("--rounds", type=int, default=3, help="default: 3")
+    made.add_argument(
+        "--variations", action="store_true", help="the builds of the article's variations instead"
+    )
     made.add_argument("--json", action="store_true", help="print the answer as JSON")
     made = command("clean", _clean, "Remove what the tutorial made, and nothing else.")
     made.add_argument("--all", action="store_true", help="with base images and embedded engine")
@@ -277,7 +280,8 @@ def _bench(options: argparse.Namespace) -> None:
     from .bench import measure
 
     prepare()
-    found = measure.run(options.rounds)
+    measured = measure.variations if options.variations else measure.run
+    found = measured(options.rounds)
     print(json.dumps(found.as_json(), indent=2) if options.json else found)
 
 

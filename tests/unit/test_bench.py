@@ -8,7 +8,7 @@ import re
 import pytest
 
 from workshop.bench import builds, measure, report
-from workshop.bench.dockerfiles import COMPARED_WITH, DOCKERFILES
+from workshop.bench.dockerfiles import COMPARED_WITH, DOCKERFILES, VARIATIONS
 from workshop.errors import WorkshopError
 from workshop.paths import ROOT
 
@@ -57,6 +57,7 @@ def test_the_stored_answer_is_dated_and_whole():
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", found.date)
     assert "processors" in found.machine
     assert list(found.rows) == list(DOCKERFILES)
+    assert list(report.stored("variations").rows) == list(VARIATIONS)
     for values in found.rows.values():
         assert list(values) == found.columns
         assert {"bytes_over_base", "edit_s", "check_s", "lost_requests"}.issubset(values)
@@ -83,7 +84,8 @@ def test_no_round_is_refused():
 
 
 def test_every_dockerfile_is_there():
-    assert all(path.is_file() for path in DOCKERFILES.values())
+    groups = [*DOCKERFILES.values(), *VARIATIONS.values()]
+    assert all(path.is_file() for files in groups for path in files)
 
 
 def test_packed_bytes_are_those_of_gzip():

@@ -43,6 +43,16 @@ def files_with_a_package_more() -> dict[str, str]:
     return dict(zip(("pyproject.toml", "uv.lock"), done.stdout.split("\0"), strict=True))
 
 
+def lock_with_a_comment_more(space: Workspace) -> dict[str, str]:
+    """The lock file that ``space``'s Dockerfile copies, with a comment at its end."""
+    (name,) = [n for n in ("poetry.lock", "requirements.txt", "uv.lock") if _copies(space, n)]
+    return {name: space.read(name) + "# one comment more\n"}
+
+
+def _copies(space: Workspace, name: str) -> bool:
+    return re.search(rf"(?m)^COPY .*\b{re.escape(name)} /app/$", space.text) is not None
+
+
 def seconds(space: Workspace, new_files: dict[str, str]) -> Iterator[tuple[str, float]]:
     """Build ``space`` again and again; yields the name of each build and its seconds.
 

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..paths import ROOT
@@ -15,7 +14,7 @@ from ..show.figure import Panel, Panels
 from .dockerfiles import COMPARED_WITH
 from .serving import SETTINGS
 
-STORED = ROOT / "docs" / "benchmark.json"
+STORED = ROOT / "docs"
 
 
 class Column(NamedTuple):
@@ -120,7 +119,7 @@ class Benchmark(Composed):
                     right=heads,
                 ),
                 f"The machine: {self.machine}. {self.busy}",
-                COMPARED,
+                *([COMPARED] if "requests_per_s" in columns else []),
                 Panels(
                     "Less is better, but for answers in a second",
                     [
@@ -144,9 +143,10 @@ def of_json(told: dict[str, Any]) -> Benchmark:
     return Benchmark(rows, told["rounds"], told["busy"], told["date"], told["machine"])
 
 
-def stored(path: Path = STORED) -> Benchmark:
-    """The answer that is kept in docs/benchmark.json, with its date and its machine.
+def stored(name: str = "benchmark") -> Benchmark:
+    """The answer that is kept in docs/, with its date and its machine.
 
-    `uv run workshop bench --json > docs/benchmark.json` replaces it.
+    `uv run workshop bench --json > docs/benchmark.json` replaces it, and `uv run workshop bench
+    --variations --json > docs/variations.json` the other one, ``stored("variations")``.
     """
-    return of_json(json.loads(path.read_text(encoding="utf-8")))
+    return of_json(json.loads((STORED / f"{name}.json").read_text(encoding="utf-8")))

@@ -59,7 +59,7 @@ def stop(
     ) as clients:
         client.connect().api.kill(server.name, "SIGTERM")
         server.wait_for("Handling signal: term")
-        clients.exec("touch", "/tmp/go")
+        clients.exec("python", "-c", "open('/tmp/go', 'w')")
         client.connect().api.wait(clients.name, timeout=2 * PATIENCE_S)
         answered, lost = json.loads(clients.logs().splitlines()[-1])
     return int(answered), int(lost)
