@@ -13,7 +13,7 @@ from workshop.paths import DOCKERFILE, VARIANTS
 pytestmark = [pytest.mark.usefixtures("left_clean"), pytest.mark.slow]
 
 ENV = {"SECRET_KEY": "a-key-for-tests-only", "DATABASE_URL": "sqlite:////tmp/db.sqlite3"}
-NAMES = ("pip", "hashes", "sqlite", "python-version", "asgi")
+NAMES = ("pip", "poetry", "hashes", "sqlite", "python-version", "asgi")
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def test_it_differs_from_the_articles_in_few_lines(name):
     assert 0 < sum(line[0] in "+-" for line in lines) <= 24
 
 
-def test_pip_installs_what_uv_lock_pins(spaces):
-    name = "pip"
+@pytest.mark.parametrize("name", ["pip", "poetry"])
+def test_it_installs_what_uv_lock_pins(spaces, name):
     code = (
         "from importlib.metadata import version; print(*(version(n) for n in ('django', 'pillow')))"
     )

@@ -1,0 +1,89 @@
+"""variants/smallest.Dockerfile: what chapter 13 does not try, and the bytes that README tells."""
+
+import json
+import re
+
+import pytest
+
+from workshop.bench import builds
+from workshop.lesson.workspace import Workspace
+from workshop.paths import VARIANTS
+from workshop.run import containers
+
+pytestmark = [pytest.mark.usefixtures("left_clean"), pytest.mark.slow]
+
+ENV = {"SECRET_KEY": "a-key-for-tests-only", "DATABASE_URL": "sqlite:////tmp/db.sqlite3"}
+
+
+@pytest.fixture(scope="module")
+def smallest(left_clean):
+    made = Workspace("test-smallest")
+    made.use(VARIANTS / "production.Dockerfile")
+    made.use(VARIANTS / "smallest.Dockerfile")
+    made.build()
+    return made
+
+
+def test_it_begins_with_the_production_image():
+    whole = (VARIANTS / "production.Dockerfile").read_text(encoding="utf-8")
+    assert (VARIANTS / "smallest.Dockerfile").read_text(encoding="utf-8").startswith(whole)
+
+
+def test_it_weighs_what_the_readme_says(smallest):
+    """On a stand-in. An official base may differ by a few hundred kilobytes."""
+    every_byte, packed = builds.weigh(smallest)
+    assert every_byte <= 90_000_000
+    assert packed <= 32_000_000
+
+
+def test_no_program_is_left_but_python(smallest):
+    look = smallest.look()
+    programs = {
+        path
+        for path, file in look.files.items()
+        if file.entry.kind == "file" and file.entry.mode & 0o111 and not re.search(r"\.so", path)
+    }
+    assert {p for p in programs if not p.startswith(("opt/venv/bin/", "usr/local/bin/python"))} == {
+        "usr/local/lib/python3.13/" + name for name in _scripts(programs)
+    }
+
+
+def _scripts(programs):
+    """Modules of Python's library that can be executed, too."""
+    begin = "usr/local/lib/python3.13/"
+    return {p.removeprefix(begin) for p in programs if p.startswith(begin) and p.endswith(".py")}
+
+
+def test_the_process_can_write_nothing_but_its_data(smallest):
+    code = (
+        "import json, os; "
+        "print(json.dumps([d for d, _, _ in os.walk('/') "
+        "if os.access(d, os.W_OK) and not d.startswith(('/proc', '/sys', '/dev'))]))"
+    )
+    told = json.loads(smallest.run("python", "-c", code).stdout)
+    assert sorted(told) == ["/app/data", "/app/media", "/tmp"]
+
+
+def test_tls_time_zones_and_names_work(smallest):
+    code = (
+        "import pwd, socket, ssl, zoneinfo; "
+        "print(len(ssl.create_default_context().get_ca_certs()) > 50, "
+        "zoneinfo.ZoneInfo('Asia/Kolkata').key, pwd.getpwuid(10001).pw_name, "
+        "socket.getservbyname('https'))"
+    )
+    assert smallest.run("python", "-c", code).stdout.split() == [
+        "True", "Asia/Kolkata", "app", "443",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("user", ["12345:0", "10001:10001"])
+def test_any_user_of_group_0_may_run_it(smallest, user):
+    done = containers.run(
+        smallest.tag, ("python", "-c", "open('/app/media/x', 'w')"), options=["--user", user]
+    )
+    assert done.status == 0, done
+
+
+def test_a_word_that_is_none_is_told_what_there_is(smallest):
+    done = smallest.run("", env=ENV)
+    assert (done.status, "Known: server, migrate" in done.stderr) == (127, True)
