@@ -53,6 +53,7 @@ def test_for_the_sample_it_writes_what_the_repository_holds():
     assert {p.relative_to(VARIANTS / "production").as_posix() for p in stored} == set(SET)
 
 
+@pytest.mark.slow  # chapter 14 does it as well
 def test_a_bare_project_serves_without_an_edit(tmp_path):
     """The promise of the README."""
     report, written = proved(strangers.startproject(tmp_path))
