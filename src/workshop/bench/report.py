@@ -121,7 +121,8 @@ class Benchmark(Composed):
                 f"The machine: {self.machine}. {self.busy}",
                 *([COMPARED] if "requests_per_s" in columns else []),
                 Panels(
-                    "Less is better, but for answers in a second",
+                    "Less is better"
+                    + (", but for answers in a second" if "requests_per_s" in columns else ""),
                     [
                         Panel(
                             COLUMNS[column].head,
