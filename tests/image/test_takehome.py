@@ -8,6 +8,7 @@ import pytest
 import strangers
 
 from workshop.bases import images
+from workshop.engine import client, session
 from workshop.errors import WorkshopError
 from workshop.paths import SAMPLE_PROJECT, VARIANTS
 from workshop.run import containers
@@ -73,6 +74,9 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["wsgi"] == "shop.wsgi:application"
     assert sorted(folder.rglob("*")) == before
+    # For the sample it was asked before: the image of then lost its name, and is gone.
+    mine = {"label": f"{session.LABEL}={session.ident()}", "dangling": True}
+    assert client.connect().api.images(filters=mine) == []
 
 
 def test_settings_that_can_not_be_imported_are_said_in_a_line(tmp_path):
