@@ -103,6 +103,7 @@ class Benchmark(Composed):
             name: [COLUMNS[column].show(values[column]) for column in columns]
             for name, values in self.rows.items()
         }
+        serves = "requests_per_s" in columns
         to = COMPARED_WITH if COMPARED_WITH in self.rows else next(iter(self.rows))
         ratios = [
             (name, *(f"{self.ratio(column, name, to):.2f}" for column in columns))
@@ -119,10 +120,9 @@ class Benchmark(Composed):
                     right=heads,
                 ),
                 f"The machine: {self.machine}. {self.busy}",
-                *([COMPARED] if "requests_per_s" in columns else []),
+                *([COMPARED] if serves else []),
                 Panels(
-                    "Less is better"
-                    + (", but for answers in a second" if "requests_per_s" in columns else ""),
+                    "Less is better" + (", but for answers in a second" if serves else ""),
                     [
                         Panel(
                             COLUMNS[column].head,

@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def record(image_id: str) -> None:
             file.write(f"{image_id}\n")
 
 
-def record_tag(tag: str) -> None:
+def _record_tag(tag: str) -> None:
     """Note which image has ``tag`` before another one gets it."""
     with contextlib.suppress(docker.errors.ImageNotFound):
         record(str(client.connect().images.get(tag).id))
@@ -115,7 +115,7 @@ def _without_a_name() -> list[str]:
     return [image["Id"] for image in found if image["Id"] in mine]
 
 
-def remove_replaced() -> None:
+def _remove_replaced() -> None:
     """Remove this session's images that lost their name to a newer one.
 
     The build cache keeps their layers. One that a container still uses stays until later.
@@ -130,6 +130,20 @@ def tags(repository: str) -> list[str]:
     names = (tag for image in _images() for tag in image["RepoTags"] or [])
     below = (f"{repository}:", f"{repository}/")
     return sorted(name for name in names if name.startswith(below))
+
+
+@contextlib.contextmanager
+def replacing(*tags: str) -> Iterator[None]:
+    """While ``tags`` get another image, or are removed: those that had them are removed after it.
+
+    However it ends, so that images without a name do not pile up.
+    """
+    for tag in tags:
+        _record_tag(tag)
+    try:
+        yield
+    finally:
+        _remove_replaced()
 
 
 # All that there is

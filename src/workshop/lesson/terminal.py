@@ -181,10 +181,8 @@ class Terminal:
     def _build(self, text: str, words: list[str]) -> Answer:
         start = time.monotonic()
         asked = buildx.options(words)
-        for tag in asked.tags:
-            session.record_tag(tag)
         try:
-            with Live() as live:
+            with session.replacing(*asked.tags), Live() as live:
                 built = buildx.build_image(
                     words,
                     cwd=self.folder,
@@ -195,8 +193,6 @@ class Terminal:
         except buildx.BuildFailed as failed:
             status = failed.status or 1
             return Answer(text, status, "", failed.what, time.monotonic() - start)
-        finally:
-            session.remove_replaced()
         printed = ""
         if asked.is_quiet and built.tag:
             printed = f"{client.connect().images.get(built.tag).id}\n"

@@ -203,10 +203,9 @@ class Workspace:
         if not (self._is_of_draft and found == self.draft):
             self._build_text(found.text, self.before)
             return
-        session.record_tag(self.before)
         repository, _, tag = self.before.rpartition(":")
-        client.connect().api.tag(self.tag, repository, tag)
-        session.remove_replaced()
+        with session.replacing(self.before):
+            client.connect().api.tag(self.tag, repository, tag)
 
     # What a step added
 
@@ -274,18 +273,14 @@ class Workspace:
     def _build(
         self, tag: str, file: str = "", options: Sequence[str] = (), target: str = ""
     ) -> buildx.Build:
-        session.record_tag(tag)
         words = ["docker", "build", *options]
         words += ["-f", file] if file else []
         words += ["--target", target] if target else []
         words += ["-t", tag, "."]
-        try:
-            with Live() as live:
-                built = buildx.build_image(
-                    words, cwd=self.path, labels=session.labels(), tell=live.line
-                )
-        finally:
-            session.remove_replaced()
+        with session.replacing(tag), Live() as live:
+            built = buildx.build_image(
+                words, cwd=self.path, labels=session.labels(), tell=live.line
+            )
         built.typed = built.typed.replace(self.tag, "$IMAGE")
         return built
 
@@ -300,11 +295,11 @@ class Workspace:
 
     def _remove_images(self) -> None:
         """Remove the chapter's images, the reader's own tags excepted."""
-        for tag in session.tags(self.tag):
-            session.record_tag(tag)
-            with contextlib.suppress(docker.errors.APIError):
-                client.connect().api.remove_image(tag, force=True)
-        session.remove_replaced()
+        tags = session.tags(self.tag)
+        with session.replacing(*tags):
+            for tag in tags:
+                with contextlib.suppress(docker.errors.APIError):
+                    client.connect().api.remove_image(tag, force=True)
 
     # Files of the build context
 

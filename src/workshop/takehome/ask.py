@@ -98,13 +98,12 @@ def _build(project: Project, made: plan.Plan, tell: Callable[[str], None]) -> No
         file.write_text(builder + asking, encoding="utf-8")
         ignored = write.ignore_file(project.folder)
         Path(folder, "Dockerfile.dockerignore").write_text(ignored, encoding="utf-8")
-        session.record_tag(tag())
-        buildx.build_image(
-            ["docker", "build", "-f", str(file), "-t", tag(),
-             "--build-context", f"workshop={Path(probe.__file__).parent}", "."],
-            cwd=project.folder, labels=session.labels(CHAPTER), tell=tell,
-        )  # fmt: skip
-    session.remove_replaced()
+        with session.replacing(tag()):
+            buildx.build_image(
+                ["docker", "build", "-f", str(file), "-t", tag(),
+                 "--build-context", f"workshop={Path(probe.__file__).parent}", "."],
+                cwd=project.folder, labels=session.labels(CHAPTER), tell=tell,
+            )  # fmt: skip
 
 
 def tag() -> str:

@@ -136,12 +136,11 @@ class Proof:
         return self.report
 
     def _build(self, file: str, tag: str) -> None:
-        session.record_tag(tag)
-        buildx.build_image(
-            ["docker", "build", "-f", file, "-t", tag, "."],
-            cwd=self.made.project.folder, labels=session.labels(ask.CHAPTER), tell=_quiet,
-        )  # fmt: skip
-        session.remove_replaced()
+        with session.replacing(tag):
+            buildx.build_image(
+                ["docker", "build", "-f", file, "-t", tag, "."],
+                cwd=self.made.project.folder, labels=session.labels(ask.CHAPTER), tell=_quiet,
+            )  # fmt: skip
 
     def _ask(self, *command: str, **settings: Any) -> containers.Output:
         return containers.run(self.tag, command, chapter=ask.CHAPTER, **settings)
