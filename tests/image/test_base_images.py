@@ -27,7 +27,7 @@ from workshop.engine import client, session
 from workshop.errors import WorkshopError
 from workshop.layers.sources import of_image
 
-PYTHON, POSTGRES = images.BASE_IMAGES
+PYTHON, POSTGRES, REDIS = images.BASE_IMAGES
 PASSWORD = "not-a-secret"
 
 ENSURE = """
@@ -182,7 +182,7 @@ def test_what_was_pulled_can_be_removed_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The base images of this engine are not the test's to remove.
-    monkeypatch.setattr(images, "BASE_IMAGES", ())
+    monkeypatch.setattr(standin, "BUILDS", {})
     monkeypatch.setattr(standin, "DEBIAN_BASE", "workshop-test-none:1")
     monkeypatch.setenv("WORKSHOP_REGISTRY", registry)
     images.ensure([in_registry])
@@ -272,7 +272,7 @@ def recipe(
         f"FROM scratch\nCOPY {content.name} /\nLABEL {standin.LABEL}=true\n"
     )
     monkeypatch.setattr(standin, "_RECIPES", folder)
-    monkeypatch.setattr(standin, "_BUILDS", {name: "Building a stand-in of one file"})
+    monkeypatch.setattr(standin, "BUILDS", {name: "Building a stand-in of one file"})
     monkeypatch.setattr(standin, "_make_debian", lambda: None)
     yield content
     forget(standin.private(name))

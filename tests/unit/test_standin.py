@@ -53,9 +53,9 @@ def test_other_mirrors_are_another_archive(machine: Path, monkeypatch: pytest.Mo
     assert changed(before) == [PYTHON, POSTGRES]
 
 
-def test_every_base_image_has_a_recipe() -> None:
+def test_every_stand_in_has_a_recipe() -> None:
     from workshop.bases.images import BASE_IMAGES
 
-    assert set(BASE_IMAGES) == set(standin._BUILDS)
-    for name in BASE_IMAGES:
+    assert set(BASE_IMAGES) <= set(standin.BUILDS)
+    for name in standin.BUILDS:
         assert (standin._RECIPES / f"{name.partition(':')[0]}.Dockerfile").is_file()

@@ -24,7 +24,7 @@ from ..paths import state_folder
 from ..show.console import say
 from . import pull, standin
 
-BASE_IMAGES = ("python:3.13-slim", "postgres:17")
+BASE_IMAGES = ("python:3.13-slim", "postgres:17", "redis:8")
 
 Source = Literal["present", "pulled", "stand-in"]
 
@@ -105,7 +105,7 @@ def remove() -> list[str]:
     container uses it, stays; WorkshopError says so after the others are gone.
     """
     pulled = pull.pulled()
-    ours = [*BASE_IMAGES, *pulled, *map(standin.private, BASE_IMAGES), standin.DEBIAN_BASE]
+    ours = [*standin.BUILDS, *pulled, *map(standin.private, standin.BUILDS), standin.DEBIAN_BASE]
     removed, staying = [], []
     for name in dict.fromkeys(ours):
         image = pull.on_engine(name)

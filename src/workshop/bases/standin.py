@@ -37,9 +37,12 @@ _RECIPE_LABEL = "dockerfile-workshop.recipe"
 DEBIAN_BASE = "dockerfile-workshop/debian:trixie-slim"
 
 # What is built under each name, and about how long it takes.
-_BUILDS = {
+BUILDS = {
     "python:3.13-slim": "Compiling Python {version} for a stand-in (3 to 5 minutes)",
     "postgres:17": "Building a stand-in with Debian's PostgreSQL 17 (half a minute)",
+    "redis:8": "Building a stand-in with Debian's Redis 8 (a few seconds)",
+    "node:24-slim": "Building a stand-in with Node.js {version} (half a minute)",
+    "node:22-slim": "Building a stand-in with Node.js {version} (half a minute)",
 }
 _RECIPES = Path(__file__).with_name("standins")
 _CERTIFICATES = Path("/usr/local/share/ca-certificates")
@@ -63,7 +66,7 @@ def private(name: str) -> str:
 
 def why_not(name: str) -> str:
     """Why no stand-in for ``name`` can be made here, as a sentence; empty if one can."""
-    if name not in _BUILDS:
+    if name not in BUILDS:
         return f"There is no stand-in for {name}."
     if sys.platform != "linux" or apt.os_release().get("ID") != "debian":
         return "A stand-in can be made on Debian only, from the machine's own package sources."
@@ -204,17 +207,15 @@ def _log(subject: str) -> Path:
 def _build(name: str) -> None:
     """Build ``standins/<repository>.Dockerfile`` as ``private(name)``."""
     repository = _repository(name)
-    what, options = _BUILDS[name], []
-    if repository == "python":
-        version = _python_version()
-        what = what.format(version=version)
-        options = ["--build-arg", f"PYTHON_VERSION={version}"]
+    tag = name.partition(":")[2]
+    version = _python_version() if repository == "python" else tag.removesuffix("-slim")
     console.run_long(
-        what,
+        BUILDS[name].format(version=version),
         [
             client.cli(), "buildx", "build", "--progress=plain",
             "--file", str(_RECIPES / f"{repository}.Dockerfile"), "--tag", private(name),
-            *client.proxy_options("--build-arg"), *options, str(_RECIPES),
+            "--build-arg", f"VERSION={version}",
+            *client.proxy_options("--build-arg"), str(_RECIPES),
         ],
         about=repository,
         log=_log(repository),

@@ -18,6 +18,7 @@ RUN groupadd --system --gid 999 postgres \
  && echo "listen_addresses = '*'" >> /usr/share/postgresql/$PG_MAJOR/postgresql.conf.sample \
  && install -d -o postgres -g postgres -m 3777 /var/run/postgresql \
  && install -d -o postgres -g postgres -m 1777 "$PGDATA" \
+ && mkdir /docker-entrypoint-initdb.d \
  && postgres --version
 
 COPY --chmod=0755 postgres-entrypoint.sh /usr/local/bin/docker-entrypoint.sh

@@ -51,8 +51,8 @@ RUN ldconfig \
 
 FROM base
 
-ARG PYTHON_VERSION
-ENV PYTHON_VERSION=$PYTHON_VERSION
+ARG VERSION
+ENV PYTHON_VERSION=$VERSION
 
 RUN --mount=from=compile,source=/usr/local,target=/compiled \
     --mount=from=compile,source=/run-time-packages,target=/run-time-packages \
