@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from . import doctor
 from .bases import images, standin
@@ -107,6 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--python", default="", metavar="3.N", help="the version of Python")
     made.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="install a group or extra of the project's, too, such as one with Celery",
+    )
+    made.add_argument(
         "--without",
         action="append",
         default=[],
@@ -142,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, default=3, help="default: 3")
     made.add_argument(
         "--variations", action="store_true", help="the builds of the article's variations instead"
+    )
+    made.add_argument(
+        "--migrators", action="store_true", help="three containers that migrate at once, instead"
     )
     made.add_argument("--json", action="store_true", help="print the answer as JSON")
     made = command("clean", _clean, "Remove what the tutorial made, and nothing else.")
@@ -191,8 +202,8 @@ def _take_home(options: argparse.Namespace) -> int:
     embedded.ensure()
     client.check_engine()
     wishes = command.Wishes(
-        options.manage, options.manager, options.python, options.without, options.yes,
-        options.dry_run, options.check, options.json, options.report,
+        options.manage, options.manager, options.python, options.group, options.without,
+        options.yes, options.dry_run, options.check, options.json, options.report,
     )  # fmt: skip
     return command.take_home(options.folder, wishes, lambda name: images.ensure([name]))
 
@@ -277,11 +288,18 @@ def _layers(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from .bench import measure
+    from .bench import measure, migrators
 
+    if options.variations and options.migrators:
+        raise WorkshopError("--variations and --migrators are two benchmarks.", "Leave one out.")
     prepare()
-    measured = measure.variations if options.variations else measure.run
-    found = measured(options.rounds)
+    found: Any
+    if options.migrators:
+        found = migrators.run()
+    elif options.variations:
+        found = measure.variations(options.rounds)
+    else:
+        found = measure.run(options.rounds)
     print(json.dumps(found.as_json(), indent=2) if options.json else found)
 
 

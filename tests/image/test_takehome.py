@@ -8,6 +8,7 @@ import pytest
 import strangers
 
 from workshop.bases import images
+from workshop.build import buildx
 from workshop.engine import client, session
 from workshop.errors import WorkshopError
 from workshop.paths import SAMPLE_PROJECT, VARIANTS
@@ -18,7 +19,7 @@ from workshop.takehome.command import Wishes
 pytestmark = [pytest.mark.usefixtures("left_clean"), pytest.mark.timeout(900)]
 
 SET = ("container/entrypoint.sh", "container/gunicorn.conf.py", "container/wsgi.py",
-       "container/.gitattributes", ".dockerignore")  # fmt: skip
+       "container/migrate.py", "container/.gitattributes", ".dockerignore")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,14 @@ def test_for_the_sample_it_writes_what_the_repository_holds():
     assert set(files) == {"Dockerfile", *SET}
     stored = (p for p in (VARIANTS / "production").rglob("*") if p.is_file())
     assert {p.relative_to(VARIANTS / "production").as_posix() for p in stored} == set(SET)
+
+
+def test_with_the_group_of_the_workers_it_writes_what_the_stack_is_built_of():
+    found = project.find(SAMPLE_PROJECT, groups=["worker"])
+    files = {file.path: file.text for file in write.files(command.planned(found, Wishes()))}
+    assert files.pop("Dockerfile") == (VARIANTS / "stack.Dockerfile").read_text(encoding="utf-8")
+    for path, text in files.items():
+        assert text == (VARIANTS / "stack" / path).read_text(encoding="utf-8"), path
 
 
 @pytest.mark.slow  # chapter 14 does it as well
@@ -203,11 +212,19 @@ def pipenv(folder):
     made_by("Pipenv", folder, "Pipfile", text, "pipenv lock", "Pipfile.lock")
 
 
+def pdm(folder):
+    text = (
+        '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.13"\n'
+        'dependencies = ["django~=5.2.0"]\n\n[tool.pdm]\ndistribution = false\n'
+    )
+    made_by("PDM", folder, "pyproject.toml", text, "pdm lock --quiet", "pdm.lock")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [crlf, asgi_alone, allow_list, needs_variables, stale_requirements, nested, newest_django,
-     poetry, pipenv, strangers.split_settings],
+     poetry, pipenv, pdm, strangers.split_settings],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):
     make(tmp_path)
@@ -224,3 +241,36 @@ def test_a_secret_that_settings_make_fails_the_build_by_name(tmp_path):
     ((name, seen),) = failed(report)
     assert name == "it builds"
     assert "/app/key.txt" in seen
+
+
+@pytest.mark.slow
+def test_assets_are_built_and_served_and_an_edited_line_installs_nothing(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    package = {
+        "private": True,
+        "scripts": {"build": "terser src/shop.js --mangle --output ../static/shop.js"},
+        "devDependencies": {"terser": "5"},
+    }
+    files = {
+        "frontend/package.json": json.dumps(package),
+        "frontend/src/shop.js": "function total(price, number) { return price * number; }\n",
+        # Without a file in it, git would not keep the folder.
+        "static/.gitkeep": "",
+    }
+    strangers.write(folder, files)
+    strangers.change(
+        folder, "shop/settings.py", "DEBUG = True", 'DEBUG = True\nSTATICFILES_DIRS = ["static"]'
+    )
+    images.ensure(["node:24-slim"])
+    report, _ = proved(folder)
+    assert failed(report) == []
+    strangers.change(folder, "shop/urls.py", "urlpatterns", "# edited\nurlpatterns")
+    built = buildx.build_image(
+        ["docker", "build", "-t", f"{session.prefix()}/assets", "."],
+        cwd=folder,
+        labels=session.labels(),
+    )
+    assert built.step("npm install").cached
+    assert not built.step("npm run build").cached
+    done = containers.run(built.tag, ["cat", "staticfiles/shop.js"], chapter=ask.CHAPTER)
+    assert done.stdout.strip() == "function total(t,n){return t*n}"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from workshop.bench import builds, measure, report
+from workshop.bench import builds, measure, migrators, report
 from workshop.bench.dockerfiles import COMPARED_WITH, DOCKERFILES, VARIATIONS
 from workshop.errors import WorkshopError
 from workshop.paths import ROOT
@@ -70,6 +70,20 @@ def test_the_readme_tells_the_stored_answer():
     assert found.date in readme
     assert found.machine in readme
     assert found.busy in readme
+
+
+def test_the_readme_tells_the_stored_answer_of_the_migrators():
+    found = migrators.stored()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert found.as_markdown() in readme
+    assert found.date in readme
+    assert [len(tries) for tries in found.statuses.values()] == [migrators.TRIES] * 2
+
+
+def test_failures_of_migrators_are_counted_by_try_and_by_container():
+    statuses = {"a": [[0, 1, 1], [0, 0, 0]], "b": [[0, 0, 0], [0, 0, 0]]}
+    found = migrators.Migrators(statuses, "2026-01-31", "linux")
+    assert found.rows() == [("a", "1 of 2", "2 of 6"), ("b", "0 of 2", "0 of 6")]
 
 
 def test_a_dockerfile_that_is_not_there_is_refused():

@@ -29,7 +29,8 @@ FOLLOWS = {
 
 def decided(folder, names=("django", "gunicorn", "psycopg"), other=FOLLOWS, **settings):
     found = project.find(folder)
-    answers = Answers(settings={**NOTHING, **settings}, other=dict(other))
+    packages = dict.fromkeys(names, "1.0")
+    answers = Answers(settings={**NOTHING, **settings}, other=dict(other), packages=packages)
     return plan.make(found, names, answers)
 
 
@@ -163,6 +164,26 @@ def test_a_celery_application_is_a_process_type(tmp_path):
     assert list(made.context["types"]) == ["server", "migrate", "worker", "beat"]
 
 
+def test_celery_in_a_group_that_is_not_installed_is_no_process_type(tmp_path):
+    text = "from celery import Celery\n\nqueue = Celery('shop')\n"
+    strangers.write(strangers.startproject(tmp_path), {"shop/celery.py": text})
+    answers = Answers(settings=NOTHING, other=FOLLOWS, packages={"django": "5.2"})
+    made = plan.make(project.find(tmp_path), ["django", "gunicorn", "celery"], answers)
+    assert list(made.context["commands"]) == ["migrate"]
+    assert "--group" in made.notes[-1]
+
+
+@pytest.mark.parametrize("kind", ["group", "extra"])
+def test_a_group_that_is_asked_for_is_installed(tmp_path, kind):
+    table = {"group": "dependency-groups", "extra": "project.optional-dependencies"}[kind]
+    text = f"[project]\nname = 'shop'\nversion = '1'\n\n[{table}]\ntasks = ['celery']\n"
+    strangers.write(strangers.startproject(tmp_path), {"pyproject.toml": text, "uv.lock": ""})
+    made = plan.make(project.find(tmp_path, groups=["tasks"]), ["django"])
+    assert f"--{kind} tasks" in made.context["install"][0]
+    with pytest.raises(WorkshopError, match="no group or extra named none-such"):
+        plan.make(project.find(tmp_path, groups=["none-such"]), ["django"])
+
+
 def test_a_procfile_names_process_types(tmp_path):
     text = "web: gunicorn x\nrelease: true\nworker: python manage.py work --fast\nodd: a | b\n"
     strangers.write(strangers.startproject(tmp_path), {"Procfile": text})
@@ -172,12 +193,27 @@ def test_a_procfile_names_process_types(tmp_path):
 
 
 def test_assets_are_built_in_a_stage_of_their_own(tmp_path):
-    files = {"package.json": '{"scripts": {"build": "vite build"}}', "package-lock.json": "{}"}
+    files = {
+        "frontend/package.json": '{"scripts": {"build": "vite build"}}',
+        "frontend/package-lock.json": "{}",
+        "frontend/.nvmrc": "v22.3\n",
+    }
     strangers.write(strangers.startproject(tmp_path), files)
     text = write.dockerfile(decided(tmp_path))
-    assert "AS assets" in text
-    assert "npm ci" in text
+    assert "FROM node:22-slim AS assets\nWORKDIR /app/frontend\n" in text
+    packages = "COPY frontend/package.json frontend/package-lock.json ./\nRUN npm ci\n"
+    assert packages + "COPY . /app\nRUN npm run build" in text
     assert "COPY --from=assets /app /app" in text
+
+
+def test_packages_that_run_a_script_of_the_project_are_installed_behind_it(tmp_path):
+    files = {
+        "package.json": '{"scripts": {"build": "vite build", "postinstall": "node fix.js"}}',
+        "yarn.lock": "",
+    }
+    strangers.write(strangers.startproject(tmp_path), files)
+    text = write.dockerfile(decided(tmp_path))
+    assert "COPY . /app\nRUN corepack enable && yarn install\nRUN yarn run build" in text
 
 
 # What is decided

@@ -94,7 +94,7 @@ class _Turns:
             medians = {column: statistics.median(values) for column, values in taken[name].items()}
             known = {"bytes_over_base": over, "compressed_bytes": packed, **medians}
             rows[name] = {column: known[column] for column in COLUMNS if column in known}
-        return Benchmark(rows, self.rounds, self.busy, date, _machine())
+        return Benchmark(rows, self.rounds, self.busy, date, machine())
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def _what_else_runs() -> str:
     )
 
 
-def _machine() -> str:
+def machine() -> str:
     """The engine's machine in words, because that is where everything ran."""
     told = client.connect().info()
     return (

@@ -28,6 +28,7 @@ class Wishes:
     manage: str = ""
     manager: str = ""
     python: str = ""
+    groups: Collection[str] = ()
     without: Collection[str] = ()
     yes: bool = False
     dry_run: bool = False
@@ -55,7 +56,7 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
 
     ``ready`` makes a base image present. Raises WorkshopError where a question has no answer.
     """
-    found = project.find(folder, wishes.manage, wishes.manager, wishes.python)
+    found = project.find(folder, wishes.manage, wishes.manager, wishes.python, wishes.groups)
     say(f"… {found.folder}: Django's answers take a build of its packages")
     try:
         ready(f"python:{found.python}-slim")
@@ -79,6 +80,8 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
     say(f"Build it with `docker build{flag} -t NAME .` in {found.folder}.")
     if not wishes.check:
         return 0
+    if found.assets:
+        ready(found.assets.base)
     ready("postgres:17")
     report = proof.prove(made, dockerfile)
     if wishes.report:
@@ -116,6 +119,7 @@ def _manifest_is_whole(made: Plan) -> bool:
 
 def as_json(made: Plan) -> dict[str, Any]:
     """What ``--dry-run --json`` prints."""
+    assets = made.project.assets
     context = made.context
     return {
         "manage_py": str(made.project.manage),
@@ -127,7 +131,7 @@ def as_json(made: Plan) -> dict[str, Any]:
         "database": context["engine"],
         "static": context["static"] if context["collects"] else None,
         "worker": context["commands"].get("worker"),
-        "assets": made.project.assets or None,
+        "assets": {"folder": str(assets.folder), "manager": assets.manager} if assets else None,
         "added": made.parts,
         "packages": context["extras"],
         "variables": sorted(context["variables"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +14,8 @@ from .project import Project
 TOOLS = {
     "uv": "uv==0.13.9",
     "Poetry": "poetry==2.5.1 poetry-plugin-export==1.10.1",
-    "PDM": "pdm==2.29.4",
+    # It asks for any hishel from 1.4 on, and fails with 2.
+    "PDM": "pdm==2.29.4 'hishel<2'",
     "Pipenv": "pipenv==2026.10.3",
 }
 # Names of groups that hold what only a server needs.
@@ -29,7 +30,15 @@ def mounts(project: Project, has_extras: bool) -> list[str]:
 
 
 def commands(project: Project, has_extras: bool) -> list[str]:
-    """The commands that fill /opt/venv."""
+    """The commands that fill /opt/venv.
+
+    Raises WorkshopError where a group is asked for that is not there.
+    """
+    if project.groups and project.manager not in ("uv", "Poetry"):
+        raise WorkshopError(
+            f"--group names a group of uv's or Poetry's. {project.manager} manages this project.",
+            "Write what is missing into its requirements.",
+        )
     folder = next((str(PurePosixPath(f).parent) for f in project.files), ".")
     file = project.files[0] if project.files else ""
     venv = "python -m venv --without-pip /opt/venv"
@@ -42,13 +51,13 @@ def commands(project: Project, has_extras: bool) -> list[str]:
             words = words.replace("--no-dev", "--no-default-groups")
         if len(project.files) > 2:
             words = words.replace("--no-install-project", "--all-packages --no-install-workspace")
-        words += "".join(f" --{kind} {name}" for kind, name in _groups(told))
+        words += "".join(f" --{kind} {name}" for kind, name in _groups(told, project.groups))
         words += f" --project {folder}" if folder != "." else ""
         extras = "uv pip install --python /opt/venv/bin/python --compile-bytecode --requirement"
         return [words, *([f"{extras} container/requirements.txt"] if has_extras else [])]
     inside = f"cd {folder} && " if folder != "." else ""
     if project.manager == "Poetry":
-        groups = ",".join(["main", *_poetry_groups(pyproject(project))])
+        groups = ",".join(["main", *_poetry_groups(pyproject(project), project.groups)])
         steps = [
             venv,
             f"({inside}poetry export --format requirements.txt --only {groups} --output {exported})"
@@ -85,17 +94,33 @@ def pyproject(project: Project) -> dict[str, Any]:
     return read_toml(path.read_text(encoding="utf-8"), path)
 
 
-def _groups(told: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The extras and groups that hold what only a server needs."""
+def _groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[tuple[str, str]]:
+    """The extras and groups that hold what only a server needs, and those that are wanted.
+
+    Raises WorkshopError for a wanted one that is not there.
+    """
     extras = told.get("project", {}).get("optional-dependencies", {})
     groups = told.get("dependency-groups", {})
-    found = [("extra", name) for name in SERVER_GROUPS if name in extras]
-    return found + [("group", name) for name in SERVER_GROUPS if name in groups]
+    _refuse_unknown(wanted, [*extras, *groups])
+    found = [("extra", name) for name in dict.fromkeys([*SERVER_GROUPS, *wanted]) if name in extras]
+    return found + [
+        ("group", name) for name in dict.fromkeys([*SERVER_GROUPS, *wanted]) if name in groups
+    ]
 
 
-def _poetry_groups(told: Mapping[str, Any]) -> list[str]:
+def _poetry_groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[str]:
     groups = told.get("tool", {}).get("poetry", {}).get("group", {})
-    return [name for name in SERVER_GROUPS if name in groups]
+    _refuse_unknown(wanted, groups)
+    return [name for name in dict.fromkeys([*SERVER_GROUPS, *wanted]) if name in groups]
+
+
+def _refuse_unknown(wanted: Collection[str], known: Collection[str]) -> None:
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise WorkshopError(
+            f"The project has no group or extra named {', '.join(unknown)}.",
+            f"It has {', '.join(known) or 'none'}.",
+        )
 
 
 def read_toml(text: str, path: Path) -> dict[str, Any]:

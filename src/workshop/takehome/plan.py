@@ -138,7 +138,7 @@ def make(
     elif project.settings != project.manage_settings:
         settings_module = project.settings
         why = "Those of the server. manage.py would take a developer's, unless it is told."
-    commands = _commands(project, names)
+    commands = _commands(project, answers.packages if answers else names)
     pinned = pins or {}
     context = {
         "base": f"python:{project.python}-slim",
@@ -181,7 +181,10 @@ def make(
         "odd_python": project.odd_python,
     }
     answered = dict(answers.variables) if answers else {}
-    return Plan(project, context, parts, extras, _notes(project, answers, parts), answered)
+    notes = _notes(project, answers, parts)
+    if answers and "celery" in set(names) - set(answers.packages):
+        notes.append("Celery is in a group that is not installed: --group NAME adds one.")
+    return Plan(project, context, parts, extras, notes, answered)
 
 
 def one_stage(made: Plan) -> str:
@@ -311,7 +314,7 @@ def _pythonpath(project: Project) -> str:
 
 def _commands(project: Project, names: Collection[str]) -> dict[str, str]:
     """The process types besides the server, and the command of each."""
-    found = {"migrate": "python manage.py migrate --noinput"}
+    found = {"migrate": "python -m container.migrate"}
     if "celery" in names and (module := celery_module(project)):
         found["worker"] = f"celery --app {module} worker --loglevel INFO"
         found["beat"] = f"celery --app {module} beat --loglevel INFO --schedule /tmp/beat"
@@ -329,16 +332,22 @@ def _commands(project: Project, names: Collection[str]) -> dict[str, str]:
     return found
 
 
-def _assets(project: Project) -> dict[str, str]:
-    if not project.assets:
+def _assets(project: Project) -> dict[str, Any]:
+    found = project.assets
+    if found is None:
         return {}
-    manager, lock = project.assets["manager"], project.assets["lock"]
     commands = {
-        "npm": "npm ci" if lock else "npm install",
+        "npm": "npm ci" if found.lock else "npm install",
         "yarn": "corepack enable && yarn install",
         "pnpm": "corepack enable && pnpm install --frozen-lockfile",
     }
-    return {**project.assets, "install": commands[manager]}
+    return {
+        "base": found.base,
+        "manager": found.manager,
+        "workdir": PurePosixPath("/app") / found.folder,
+        "first": [str(found.folder / file) for file in found.first],
+        "install": commands[found.manager],
+    }
 
 
 def _title(project: Project) -> str:

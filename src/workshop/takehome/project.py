@@ -9,7 +9,7 @@ import ast
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,12 +32,33 @@ REQUIREMENTS = (
     "requirements/main.txt",
 )  # fmt: skip
 MANAGERS = (*LOCKS.values(), "requirements", "pyproject", "nothing")
+_LOCKS_OF_NODE = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "package-lock.json": "npm"}
+_NODE = "24"
+# What installing reads besides package.json and the lock file.
+_NODE_SETTINGS = (".npmrc", ".yarnrc", "pnpm-workspace.yaml")
+# Scripts that installing runs.
+_NODE_HOOKS = {"preinstall", "install", "postinstall", "prepublish", "prepare"}
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
 _STARTPROJECT = re.compile(r"startproject' using Django (\d+\.\d+)")
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)", re.MULTILINE)
 _LOCAL = re.compile(
     r"^\s*(?:-e\s+|--editable[\s=]+)?(?:\.|\./\S*|file:\S+)\s*(?:#.*)?$", re.MULTILINE
 )
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Files for browsers that a script of package.json builds, in ``folder``.
+
+    ``first`` are the files that its packages are installed from; empty where installing runs a
+    script that may need the whole project.
+    """
+
+    folder: PurePosixPath
+    base: str
+    manager: str
+    lock: str
+    first: tuple[str, ...]
 
 
 @dataclass
@@ -47,7 +68,8 @@ class Project:
     ``manager`` is one of MANAGERS, ``files`` are those that its step reads, ``python`` is a
     version as 3.13 and ``python_from`` says where that stands. ``settings`` are the module that
     wsgi.py or asgi.py names, and the one that manage.py names. ``odd_python`` is true where a
-    file that ends in .py is no Python, so that bytecode can't be made of every file.
+    file that ends in .py is no Python, so that bytecode can't be made of every file. ``groups``
+    are extras and groups of dependencies that somebody asked for.
     """
 
     folder: Path
@@ -63,9 +85,10 @@ class Project:
     source: PurePosixPath
     django: str = ""
     procfile: dict[str, str] = field(default_factory=dict)
-    assets: dict[str, str] = field(default_factory=dict)
+    assets: Assets | None = None
     needs_all: bool = False
     odd_python: bool = False
+    groups: tuple[str, ...] = ()
 
     @property
     def workdir(self) -> PurePosixPath:
@@ -73,7 +96,13 @@ class Project:
         return PurePosixPath("/app") / self.manage.parent
 
 
-def find(folder: Path, manage: str = "", manager: str = "", python: str = "") -> Project:
+def find(
+    folder: Path,
+    manage: str = "",
+    manager: str = "",
+    python: str = "",
+    groups: Collection[str] = (),
+) -> Project:
     """Look into a folder. ``manage``, ``manager``, ``python`` answer what can't be told from it.
 
     Raises WorkshopError where no Django project, or more than one answer, is found.
@@ -99,6 +128,7 @@ def find(folder: Path, manage: str = "", manager: str = "", python: str = "") ->
         folder, managed, found, files, version, where, settings, manage_settings or settings,
         wsgi, asgi, _source(folder, managed.parent, settings), _django(folder, modules),
         _procfile(folder), _assets(folder, managed.parent), needs_all, _odd_python(folder),
+        tuple(groups),
     )  # fmt: skip
 
 
@@ -352,22 +382,27 @@ def _procfile(folder: Path) -> dict[str, str]:
     return dict(lines)
 
 
-def _assets(folder: Path, root: PurePosixPath) -> dict[str, str]:
-    """Front-end files that something builds: the folder, the manager, the command; or nothing."""
+def _assets(folder: Path, root: PurePosixPath) -> Assets | None:
     for place in dict.fromkeys([PurePosixPath(), root, PurePosixPath("frontend")]):
-        file = folder / place / "package.json"
-        if not file.is_file():
-            continue
+        there = folder / place
         try:
-            scripts = json.loads(_text(file)).get("scripts", {})
+            scripts = json.loads(_text(there / "package.json")).get("scripts", {})
         except (json.JSONDecodeError, AttributeError):
             continue
         if "build" not in scripts:
             continue
-        names = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "package-lock.json": "npm"}
-        lock = next((n for n in names if (folder / place / n).is_file()), "")
-        return {"folder": str(place), "manager": names.get(lock, "npm"), "lock": lock}
-    return {}
+        lock = next((name for name in _LOCKS_OF_NODE if (there / name).is_file()), "")
+        manager = _LOCKS_OF_NODE.get(lock, "npm")
+        first = [name for name in ("package.json", lock, *_NODE_SETTINGS) if name]
+        first = [name for name in first if (there / name).is_file()]
+        # What one of these starts may need any file of the project.
+        if _NODE_HOOKS & set(scripts) or (there / ".yarn").is_dir() or (there / "patches").is_dir():
+            first = []
+        told = _text(there / ".nvmrc") or _text(there / ".node-version")
+        version = re.match(r"v?(\d+)", told.strip())
+        base = f"node:{version[1] if version else _NODE}-slim"
+        return Assets(place, base, manager, lock, tuple(first))
+    return None
 
 
 def celery_module(project: Project) -> str:

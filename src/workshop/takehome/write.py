@@ -92,6 +92,7 @@ def files(made: Plan) -> list[File]:
         f"{FOLDER}/entrypoint.sh": _render("entrypoint.sh.j2", made),
         f"{FOLDER}/gunicorn.conf.py": _render("gunicorn.conf.py.j2", made),
         f"{FOLDER}/{kind}.py": _render("application.py.j2", made),
+        f"{FOLDER}/migrate.py": _render("migrate.py.j2", made),
         f"{FOLDER}/.gitattributes": ENDS,
     }
     if made.parts:

@@ -13,7 +13,7 @@ case "${1-server}" in
         ;;
     migrate)
         shift
-        exec python manage.py migrate --noinput "$@"
+        exec python -m container.migrate "$@"
         ;;
     live | ready)
         # live: something answers. ready: the application says that it can work.

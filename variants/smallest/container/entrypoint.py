@@ -5,7 +5,7 @@ import shutil
 import sys
 
 GUNICORN = ("gunicorn", "--config", "/app/container/gunicorn.conf.py")
-MIGRATE = ("python", "manage.py", "migrate", "--noinput")
+MIGRATE = ("python", "-m", "container.migrate")
 
 
 def main(words: list[str]) -> None:

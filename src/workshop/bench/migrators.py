@@ -1,0 +1,122 @@
+"""Three containers migrate one empty database at once: how often does that fail?
+
+As when a site starts three times and each container migrates before it serves. Once with
+Django's own command, once with the production set's, which takes a lock of PostgreSQL's.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import WorkshopError
+from ..lesson.terminal import Answer
+from ..lesson.workspace import Workspace
+from ..paths import VARIANTS
+from ..show.console import step
+from ..show.display import Composed, Table
+from .measure import machine
+from .report import STORED
+
+TRIES = 10
+TOGETHER = 3
+# On top of compose.yaml: Django's own command.
+WITHOUT_A_LOCK = "services:\n  migrate:\n    command: python manage.py migrate --noinput\n"
+WAYS = {
+    "manage.py migrate": "--file compose.yaml --file without-a-lock.yaml",
+    "with a lock": "--file compose.yaml",
+}
+
+
+@dataclass(repr=False)
+class Migrators(Composed):
+    """For each way, the exit statuses of each try's containers; when and where it was."""
+
+    statuses: dict[str, list[list[int]]]
+    date: str
+    machine: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "date": self.date,
+            "machine": self.machine,
+            "rows": [{"way": way, "statuses": tries} for way, tries in self.statuses.items()],
+        }
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The way, the tries in which a container failed, and the containers that failed."""
+        found = []
+        for way, tries in self.statuses.items():
+            failed = [sum(map(bool, statuses)) for statuses in tries]
+            containers = sum(map(len, tries))
+            found.append(
+                (way, f"{sum(map(bool, failed))} of {len(tries)}", f"{sum(failed)} of {containers}")
+            )
+        return found
+
+    def as_markdown(self) -> str:
+        """The table in README.md."""
+        lines = [("", *_HEADS), ("---", "---:", "---:"), *self.rows()]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def parts(self) -> Table:
+        caption = f"{TOGETHER} containers migrate at once, measured on {self.date}"
+        return Table(caption, ("", *_HEADS), self.rows(), right=_HEADS)
+
+
+_HEADS = ("tries with a failure", "containers that failed")
+
+
+def run() -> Migrators:
+    """Let containers migrate, TRIES times in each way. Takes about two minutes.
+
+    Raises WorkshopError when the stack can't be started.
+    """
+    space = Workspace("bench-migrators")
+    space.use(VARIANTS / "stack.Dockerfile")
+    space.write("without-a-lock.yaml", WITHOUT_A_LOCK)
+    typed = space.terminal
+    typed.run("export COMPOSE_PROJECT_NAME=$ME")
+    try:
+        with step("Starting PostgreSQL"):
+            _succeeded(typed.run("python container/make_secrets.py"))
+            _succeeded(typed.run("docker build -q -t $IMAGE ."))
+            _succeeded(typed.run("docker compose up --detach --wait db"))
+        statuses: dict[str, list[list[int]]] = {way: [] for way in WAYS}
+        for number in range(TRIES):
+            with step(f"Try {number + 1} of {TRIES}"):
+                for way, files in WAYS.items():
+                    statuses[way].append(_try(space, files))
+    finally:
+        typed.run("docker compose down --volumes")
+    return Migrators(statuses, datetime.now(UTC).date().isoformat(), machine())
+
+
+def _try(space: Workspace, files: str) -> list[int]:
+    typed = space.terminal
+    empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+    _succeeded(typed.run(f'docker compose exec -T db psql -U reading -c "{empty}"'))
+    typed.run(
+        f"docker compose {files} up --no-deps --force-recreate --scale migrate={TOGETHER} migrate"
+    )
+    told = typed.run("docker compose ps --all --format {{.ExitCode}} migrate")
+    _succeeded(told)
+    assert isinstance(told, Answer)
+    return [int(line) for line in told.lines]
+
+
+def _succeeded(answer: object) -> None:
+    if isinstance(answer, Answer) and answer.status:
+        raise WorkshopError(f"`{answer.typed}` failed: {answer.text()}")
+
+
+def stored() -> Migrators:
+    """The answer that is kept in docs/, with its date and its machine.
+
+    `uv run workshop bench --migrators --json > docs/migrators.json` replaces it.
+    """
+    told = json.loads((STORED / "migrators.json").read_text(encoding="utf-8"))
+    statuses = {row["way"]: row["statuses"] for row in told["rows"]}
+    return Migrators(statuses, told["date"], told["machine"])
