@@ -3,7 +3,8 @@
 To the docker commands is added what isolation and clean-up need, and nothing else:
 
 - the engine's address, and a docker command line that can build
-- labels that say whose it is, for images, containers, networks and volumes
+- labels that say whose it is, for images, containers, networks and volumes; for Compose, by one
+  more file
 - a name for a container that was given none, and `--pull never` for an image of this session
 - this machine's proxies, for builds
 
@@ -13,6 +14,7 @@ cell is run more than once.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,12 +27,14 @@ from ..errors import WorkshopError
 from ..run import containers
 from ..show.display import Composed, Shown, Stack, Verbatim, shorten
 from ..show.live import Live
-from . import commands
+from . import commands, compose
 
 LIMIT_S = 600.0
 WAIT_S = 60.0
 EVERY_S = 0.2
 NO_KEYBOARD = "This needs a keyboard: type it into JupyterLab's own terminal.\n"
+# Colours, and the orders to a screen that `docker compose logs` prints into a file as well.
+_CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # What makes something that stays, by the words of the command, and what it is.
 _MAKES = {
     ("run",): "container",
@@ -162,7 +166,9 @@ class Terminal:
             return self._build(typed.text, words)
         program, *rest = words
         container = ""
-        if program == "docker":
+        if program == "docker" and rest[:1] == ["compose"]:
+            rest = ["compose", *self._labelled(rest[1:])]
+        elif program == "docker":
             rest, container = self._with_whose(rest)
         return self._run(typed.text, [self._found(program), *rest], container)
 
@@ -197,6 +203,19 @@ class Terminal:
         if asked.is_quiet and built.tag:
             printed = f"{client.connect().images.get(built.tag).id}\n"
         return Answer(text, 0, printed, seconds=built.seconds, build=built)
+
+    def _labelled(self, words: list[str]) -> list[str]:
+        """The words of a `docker compose` command, with the labels in a file on top."""
+        return compose.labelled(
+            words,
+            self.folder,
+            self._environment(),
+            session.labels(self.chapter),
+            paths.WORKSPACES / session.ident() / f"{self.chapter}.compose.json",
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return {**client.environment(), **self.variables}
 
     def _with_whose(self, words: list[str]) -> tuple[list[str], str]:
         """The words of a docker command with the additions; the container that it makes."""
@@ -242,10 +261,12 @@ class Terminal:
                 container=container,
                 fix="A server? `docker run --detach` starts it in the background.",
                 cwd=self.folder,
-                env={**client.environment(), **self.variables},
+                env=self._environment(),
             )
-        stderr = NO_KEYBOARD if "the input device is not a TTY" in done.stderr else done.stderr
-        return Answer(text, done.status, done.stdout, stderr, done.seconds)
+        stdout, stderr = (_CONTROLS.sub("", output) for output in (done.stdout, done.stderr))
+        if "the input device is not a TTY" in stderr:
+            stderr = NO_KEYBOARD
+        return Answer(text, done.status, stdout, stderr, done.seconds)
 
 
 def _name(words: Sequence[str], kind: str) -> str:

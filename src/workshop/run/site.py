@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
@@ -62,3 +65,38 @@ class Site:
 
     def __repr__(self) -> str:
         return self.url
+
+
+@contextlib.contextmanager
+def watched(site: Site, *paths: str, every: float = 0.1) -> Iterator[dict[str, list[Counter[str]]]]:
+    """While the block runs, fetch each path again and again, as one client for each.
+
+    Yields, by the path, a Counter for each second: how often which status came, or "no answer".
+    """
+    seen: dict[str, list[Counter[str]]] = {path: [Counter()] for path in paths}
+    start, stop = time.monotonic(), threading.Event()
+
+    def watch(path: str) -> None:
+        # A connection of its own each time, as of many visitors.
+        while not stop.is_set():
+            second = int(time.monotonic() - start)
+            try:
+                answer = requests.get(
+                    site.url + path, headers=site.http.headers, proxies={"http": ""}, timeout=10
+                )
+                status = str(answer.status_code)
+            except requests.RequestException:
+                status = "no answer"
+            seen[path] += [Counter() for _ in range(second + 1 - len(seen[path]))]
+            seen[path][second][status] += 1
+            stop.wait(every)
+
+    threads = [threading.Thread(target=watch, args=(path,)) for path in paths]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
