@@ -141,6 +141,35 @@ if TESTING:
     )
     WHITENOISE_AUTOREFRESH = True
 
+# With a broker, workers make the thumbnails. Without one, the request does.
+CELERY_BROKER_URL = env.str("BROKER_URL", default="")
+# A task counts as done when it has ended, so one that a killed worker had is done
+# again. That takes tasks that may run twice.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A worker that is told to stop has these seconds to end the task that it is in.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 8
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A page does not wait for a broker that is away.
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 2,
+    "socket_timeout": 10,
+    # A task that a lost worker had goes to another one after so many seconds.
+    "visibility_timeout": 60,
+}
+CELERY_BEAT_SCHEDULE = {
+    "thumbnails that the queue lost": {
+        "task": "reading.tasks.make_waiting_thumbnails",
+        "schedule": 60,
+    },
+}
+# Resizing one cover takes no time. This makes it long, to see what happens then.
+THUMBNAIL_SECONDS = env.float("THUMBNAIL_SECONDS", default=0)
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

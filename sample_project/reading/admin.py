@@ -1,5 +1,6 @@
 from django.contrib import admin
 
+from . import thumbnails
 from .forms import BookForm
 from .models import Book
 
@@ -11,3 +12,7 @@ class BookAdmin(admin.ModelAdmin):
     list_display = ["title", "author", "status", "added_at"]
     list_filter = ["status"]
     search_fields = ["title", "author", "note"]
+
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        thumbnails.order(obj)

@@ -44,3 +44,11 @@ class BookForm(forms.ModelForm):
                 f"This kind of image is not accepted. {CHOOSE_IMAGE}"
             )
         return cover
+
+    def save(self, commit=True):
+        # The same INSERT or UPDATE as the cover: no book is left between the two.
+        if "cover" in self.changed_data:
+            waits = Book.Thumbnail.WAITING if self.instance.cover else ""
+            self.instance.thumbnail = ""
+            self.instance.thumbnail_status = waits or Book.Thumbnail.NONE
+        return super().save(commit)

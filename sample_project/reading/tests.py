@@ -4,16 +4,23 @@ import sys
 import tempfile
 from io import BytesIO, StringIO
 from pathlib import Path
-from unittest import mock
+from unittest import mock, skipUnless
 
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
-from django.db import OperationalError
-from django.test import Client, SimpleTestCase, TestCase, override_settings
+from django.db import OperationalError, connection
+from django.test import (
+    Client,
+    SimpleTestCase,
+    TestCase,
+    TransactionTestCase,
+    override_settings,
+)
 from django.urls import reverse
 from PIL import Image
 
+from . import thumbnails
 from .forms import MAX_COVER_BYTES
 from .models import Book
 
@@ -67,6 +74,28 @@ class ListTests(TestCase):
         self.assertRedirects(response, "/admin/login/?next=/admin/reading/book/")
 
 
+class SearchTests(TestCase):
+    def setUp(self):
+        Book.objects.create(title="Emma", author="Jane Austen", note="For the winter")
+        Book.objects.create(title="Flatland", author="Edwin A. Abbott")
+
+    def test_words_of_any_field(self):
+        for words in ("emma", "Austen", "winter emma"):
+            with self.subTest(words):
+                response = self.client.get("/", {"q": words})
+                self.assertContains(response, "Emma")
+                self.assertNotContains(response, "Flatland")
+
+    def test_nothing_found(self):
+        response = self.client.get("/", {"q": "<whale>"})
+        self.assertContains(response, "No books with these words.")
+        self.assertContains(response, 'value="&lt;whale&gt;"')
+
+    @skipUnless(connection.vendor == "postgresql", "SQLite compares letters")
+    def test_forms_of_a_word(self):
+        self.assertEqual(Book.objects.search("winters").get().title, "Emma")
+
+
 class AddTests(TestCase):
     def test_form_has_labels(self):
         response = self.client.get(reverse("add_book"))
@@ -91,11 +120,12 @@ class AddTests(TestCase):
         self.assertEqual(Book.objects.count(), 1)
 
 
-class UploadTests(TestCase):
+class UploadTests(TransactionTestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.enterContext(override_settings(MEDIA_ROOT=folder.name))
+        self.enterContext(mock.patch.object(thumbnails.logger, "info"))
 
     def upload(self, name, content):
         return add(self.client, cover=SimpleUploadedFile(name, content))
@@ -104,7 +134,7 @@ class UploadTests(TestCase):
         content = image_bytes()
         response = self.upload("emma.png", content)
         book = Book.objects.get()
-        self.assertContains(response, book.cover.url)
+        self.assertContains(response, book.thumbnail.url)
         served = self.client.get(book.cover.url)
         self.assertEqual(served.headers["Content-Type"], "image/png")
         self.assertEqual(b"".join(served.streaming_content), content)
@@ -123,6 +153,51 @@ class UploadTests(TestCase):
                 self.assertContains(response, message)
                 self.assertContains(response, "image of at most 2 MB")
                 self.assertFalse(Book.objects.exists())
+
+    def test_the_thumbnail_is_made_at_once_without_a_broker(self):
+        self.upload("emma.webp", image_bytes("WEBP"))
+        book = Book.objects.get()
+        self.assertEqual(book.thumbnail_status, Book.Thumbnail.READY)
+        with Image.open(book.thumbnail.path) as image:
+            self.assertEqual((image.format, image.size), ("JPEG", thumbnails.SIZE))
+
+    def test_what_the_queue_loses_is_made_later(self):
+        with mock.patch("reading.thumbnails._send"):
+            response = self.upload("emma.png", image_bytes())
+        self.assertContains(response, "Its thumbnail is being made.")
+        self.assertEqual(thumbnails.make_waiting(), 0)
+        output = StringIO()
+        call_command("make_thumbnails", stdout=output)
+        self.assertEqual(output.getvalue(), "1 made.\n")
+        self.assertNotContains(self.client.get("/"), "is being made")
+        pk = Book.objects.get().pk
+        thumbnails.make(pk)
+        folder = Path(settings.MEDIA_ROOT, "thumbnails")
+        self.assertEqual(os.listdir(folder), [f"{pk}.jpg"])
+
+    def test_a_cover_that_is_gone(self):
+        with mock.patch("reading.thumbnails._send"):
+            self.upload("emma.png", image_bytes())
+        Path(Book.objects.get().cover.path).unlink()
+        with self.assertLogs("reading.thumbnails", "ERROR"):
+            call_command("make_thumbnails", stdout=StringIO())
+        self.assertContains(self.client.get("/"), "Its cover can't be read.")
+
+    def test_a_broker_that_is_away_loses_no_book(self):
+        broker = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
+        # Celery itself is no part of a small installation.
+        celery = mock.MagicMock()
+        celery.app.send_task.side_effect = ConnectionError("refused")
+        kombu = mock.MagicMock(OperationalError=ConnectionError)
+        modules = {"kombu.exceptions": kombu, "app.celery": celery}
+        with (
+            override_settings(**broker),
+            mock.patch.dict(sys.modules, modules),
+            self.assertLogs("reading.thumbnails", "WARNING"),
+        ):
+            response = self.upload("emma.png", image_bytes())
+        self.assertContains(response, "is on your list.")
+        self.assertEqual(Book.objects.get().thumbnail_status, "waiting")
 
 
 class HealthTests(TestCase):

@@ -2,12 +2,13 @@ import logging
 
 from django.conf import settings
 from django.contrib import messages
-from django.db import Error, connection
+from django.db import Error, connection, transaction
 from django.http import JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django.views.static import serve
 
+from . import thumbnails
 from .forms import BookForm
 from .models import Book
 
@@ -16,18 +17,22 @@ logger = logging.getLogger(__name__)
 
 @require_safe
 def book_list(request):
-    books = list(Book.objects.all())
+    words = request.GET.get("q", "").strip()
+    books = list(Book.objects.search(words) if words else Book.objects.all())
     shelves = [
         (label, [book for book in books if book.status == value])
         for value, label in Book.Status.choices
     ]
-    return render(request, "reading/book_list.html", {"shelves": shelves})
+    context = {"shelves": shelves, "words": words}
+    return render(request, "reading/book_list.html", context)
 
 
 def add_book(request):
     form = BookForm(request.POST or None, request.FILES or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
-        book = form.save()
+        with transaction.atomic():
+            book = form.save()
+            thumbnails.order(book)
         messages.success(request, f"“{book.title}” is on your list.")
         return redirect("book_list")
     return render(request, "reading/book_form.html", {"form": form})
