@@ -1,0 +1,40 @@
+"""Make what compose.yaml needs and no repository may hold. What is there already stays.
+
+Run it once, in the folder of compose.yaml: python container/make_secrets.py
+"""
+
+import secrets
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+FOLDER = HERE / "secrets"
+
+
+def main():
+    # Nobody else gets into the folder. Within it every user may read, because a container
+    # gets the file as it is, and its user is another one than yours.
+    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    (FOLDER / ".gitignore").write_text("*\n")
+    keep("secret_key", secrets.token_urlsafe(50))
+    password = keep("database_password", secrets.token_urlsafe(24))
+    keep("database_url", f"postgres://reading:{password}@db:5432/reading")
+    settings = HERE / ".env"
+    line = "SECRETS=./secrets\n"
+    told = settings.read_text() if settings.exists() else ""
+    if line not in told:
+        settings.write_text(told + line)
+
+
+def keep(name, value):
+    """The content of a file, which is made if it is not there."""
+    path = FOLDER / name
+    if path.exists():
+        print(f"kept: {path.relative_to(HERE)}")
+    else:
+        path.write_text(value)
+        path.chmod(0o444)
+        print(f"made: {path.relative_to(HERE)}")
+    return path.read_text()
+
+
+main()
