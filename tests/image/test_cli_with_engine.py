@@ -50,7 +50,8 @@ def test_engine_status_names_the_engine(workshop):
 def test_images_says_where_each_one_came_from(workshop):
     done = workshop("images")
     assert done.returncode == 0
-    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["✔ python", "✔ postgres"]
+    said = [line.partition(":")[0] for line in done.stderr.splitlines()]
+    assert said == ["✔ python", "✔ postgres", "✔ redis"]
 
 
 def test_build_tags_the_target_that_was_asked_for(workshop):

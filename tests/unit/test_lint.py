@@ -28,6 +28,7 @@ SAID_OF_DOCKERFILES = {
     # The obvious Dockerfile is there to be improved on.
     "variants/one-stage.Dockerfile": ["DL3008", "DL3009", "DL3013", "DL3015", "DL3042"],
     "variants/production.Dockerfile": [],
+    "variants/stack.Dockerfile": [],
     # What chapters 08, 09 and 10 end with: some of their steps are still the article's.
     "variants/smaller.Dockerfile": ["DL3008", "DL3013", "DL3042", "DL3066"],
     "variants/small.Dockerfile": ["DL3066"],
@@ -56,6 +57,8 @@ SAID_OF_DOCKERFILES = {
     # loudly two lines on, when the modules are imported.
     "src/workshop/bases/standins/python.Dockerfile": ["DL3008", "DL3008", "DL4006"],
     "src/workshop/bases/standins/postgres.Dockerfile": ["DL3008"],
+    "src/workshop/bases/standins/redis.Dockerfile": ["DL3008"],
+    "src/workshop/bases/standins/node.Dockerfile": ["DL3008"],
     # The load generator is Debian's, of the day.
     "src/workshop/bench/wrk.Dockerfile": ["DL3008"],
 }

@@ -42,7 +42,15 @@ from .results import Added, Change, Diff, StepResult, changed_settings, differen
 from .terminal import Terminal
 
 MAKE_A_STEP = ("RUN", "COPY", "ADD", "WORKDIR")
-NOT_COPIED = (".venv", "__pycache__", "*.sqlite3", "staticfiles", "Dockerfile", "entrypoint.sh")
+NOT_COPIED = (
+    ".venv",
+    ".ruff_cache",
+    "__pycache__",
+    "*.sqlite3",
+    "staticfiles",
+    "Dockerfile",
+    "entrypoint.sh",
+)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -67,36 +66,41 @@ class Site:
         return self.url
 
 
-@contextlib.contextmanager
-def watched(site: Site, *paths: str, every: float = 0.1) -> Iterator[dict[str, list[Counter[str]]]]:
-    """While the block runs, fetch each path again and again, as one client for each.
+class Watch:
+    """Clients that fetch each path again and again, from now until ``stop``."""
 
-    Yields, by the path, a Counter for each second: how often which status came, or "no answer".
-    """
-    seen: dict[str, list[Counter[str]]] = {path: [Counter()] for path in paths}
-    start, stop = time.monotonic(), threading.Event()
+    def __init__(self, site: Site, *paths: str, every: float = 0.1) -> None:
+        self._site, self._every = site, every
+        self._start, self._end = time.monotonic(), threading.Event()
+        self._seen: dict[str, list[Counter[str]]] = {path: [Counter()] for path in paths}
+        self._threads = [
+            threading.Thread(target=self._fetch, args=(path,), daemon=True) for path in paths
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def watch(path: str) -> None:
+    def _fetch(self, path: str) -> None:
+        seen = self._seen[path]
         # A connection of its own each time, as of many visitors.
-        while not stop.is_set():
-            second = int(time.monotonic() - start)
+        while not self._end.is_set():
+            second = int(time.monotonic() - self._start)
             try:
                 answer = requests.get(
-                    site.url + path, headers=site.http.headers, proxies={"http": ""}, timeout=10
+                    self._site.url + path,
+                    headers=self._site.http.headers,
+                    proxies={"http": ""},
+                    timeout=10,
                 )
                 status = str(answer.status_code)
             except requests.RequestException:
                 status = "no answer"
-            seen[path] += [Counter() for _ in range(second + 1 - len(seen[path]))]
-            seen[path][second][status] += 1
-            stop.wait(every)
+            seen += [Counter() for _ in range(second + 1 - len(seen))]
+            seen[second][status] += 1
+            self._end.wait(self._every)
 
-    threads = [threading.Thread(target=watch, args=(path,)) for path in paths]
-    for thread in threads:
-        thread.start()
-    try:
-        yield seen
-    finally:
-        stop.set()
-        for thread in threads:
+    def stop(self) -> dict[str, list[Counter[str]]]:
+        """For each path a Counter for each second: how often which status came, or "no answer"."""
+        self._end.set()
+        for thread in self._threads:
             thread.join()
+        return self._seen
