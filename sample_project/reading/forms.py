@@ -48,7 +48,9 @@ class BookForm(forms.ModelForm):
     def save(self, commit=True):
         # The same INSERT or UPDATE as the cover: no book is left between the two.
         if "cover" in self.changed_data:
-            waits = Book.Thumbnail.WAITING if self.instance.cover else ""
+            status = Book.Thumbnail
             self.instance.thumbnail = ""
-            self.instance.thumbnail_status = waits or Book.Thumbnail.NONE
+            self.instance.thumbnail_status = (
+                status.WAITING if self.instance.cover else status.NONE
+            )
         return super().save(commit)

@@ -102,10 +102,9 @@ def _groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[tuple[str,
     extras = told.get("project", {}).get("optional-dependencies", {})
     groups = told.get("dependency-groups", {})
     _refuse_unknown(wanted, [*extras, *groups])
-    found = [("extra", name) for name in dict.fromkeys([*SERVER_GROUPS, *wanted]) if name in extras]
-    return found + [
-        ("group", name) for name in dict.fromkeys([*SERVER_GROUPS, *wanted]) if name in groups
-    ]
+    installed = dict.fromkeys([*SERVER_GROUPS, *wanted])
+    found = [("extra", name) for name in installed if name in extras]
+    return found + [("group", name) for name in installed if name in groups]
 
 
 def _poetry_groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[str]:
