@@ -17,6 +17,8 @@ from ..engine import client
 # Compose's own order: the first that is there, and what lies beside it.
 DEFAULTS = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 OVERRIDES = ("compose.override.yaml", "compose.override.yml")
+# These look at what is there, or get into it, and make nothing that could carry a label.
+_ONLY_LOOK = {"config", "cp", "events", "exec", "images", "logs", "port", "ps", "top", "version"}
 _WITH_VALUE = {
     "-f", "--file", "-p", "--project-name", "--profile", "--env-file", "--project-directory",
     "--progress", "--ansi", "--parallel",
@@ -32,6 +34,8 @@ def labelled(
     stay as they are, so that it says why.
     """
     general, rest = split(words)
+    if not rest or rest[0] in _ONLY_LOOK:
+        return list(words)
     if not any(word in ("-f", "--file") or word.startswith("--file=") for word in general):
         for names in (DEFAULTS, OVERRIDES):
             found = [name for name in names if (folder / name).is_file()]
@@ -40,7 +44,7 @@ def labelled(
         [client.cli(), "compose", *general, "config", "--format=json", "--no-interpolate"],
         cwd=folder, env=dict(env), capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    if told.returncode or not rest:
+    if told.returncode:
         return list(words)
     on_top.parent.mkdir(parents=True, exist_ok=True)
     on_top.write_text(json.dumps(_labels(json.loads(told.stdout), labels)), encoding="utf-8")
