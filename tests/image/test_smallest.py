@@ -18,7 +18,6 @@ ENV = {"SECRET_KEY": "a-key-for-tests-only", "DATABASE_URL": "sqlite:////tmp/db.
 @pytest.fixture(scope="module")
 def smallest(left_clean):
     made = Workspace("test-smallest")
-    made.use(VARIANTS / "production.Dockerfile")
     made.use(VARIANTS / "smallest.Dockerfile")
     made.build()
     return made

@@ -98,8 +98,7 @@ def test_no_round_is_refused():
 
 
 def test_every_dockerfile_is_there():
-    groups = [*DOCKERFILES.values(), *VARIATIONS.values()]
-    assert all(path.is_file() for files in groups for path in files)
+    assert all(path.is_file() for path in [*DOCKERFILES.values(), *VARIATIONS.values()])
 
 
 def test_packed_bytes_are_those_of_gzip():

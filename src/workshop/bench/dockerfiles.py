@@ -5,22 +5,20 @@ from __future__ import annotations
 from ..paths import DOCKERFILE, VARIANTS
 
 COMPARED_WITH = "the article's"
-# Files that a workspace takes one after the other. The last one is the Dockerfile.
 DOCKERFILES = {
-    "one stage": [VARIANTS / "one-stage.Dockerfile"],
-    COMPARED_WITH: [DOCKERFILE],
+    "one stage": VARIANTS / "one-stage.Dockerfile",
+    COMPARED_WITH: DOCKERFILE,
     # The peer: written as uv's documentation describes a build with two stages.
-    "uv, two stages": [VARIANTS / "uv.Dockerfile"],
-    "production": [VARIANTS / "production.Dockerfile"],
-    # It needs what belongs to the production image as well.
-    "smallest": [VARIANTS / "production.Dockerfile", VARIANTS / "smallest.Dockerfile"],
+    "uv, two stages": VARIANTS / "uv.Dockerfile",
+    "production": VARIANTS / "production.Dockerfile",
+    "smallest": VARIANTS / "smallest.Dockerfile",
 }
 # What people change in the article's file. Only their builds are measured.
 VARIATIONS = {
-    COMPARED_WITH: [DOCKERFILE],
-    "pip": [VARIANTS / "pip.Dockerfile"],
-    "Poetry": [VARIANTS / "poetry.Dockerfile"],
-    "hashes": [VARIANTS / "hashes.Dockerfile"],
-    "no PostgreSQL": [VARIANTS / "sqlite.Dockerfile"],
-    "one argument": [VARIANTS / "python-version.Dockerfile"],
+    COMPARED_WITH: DOCKERFILE,
+    "pip": VARIANTS / "pip.Dockerfile",
+    "Poetry": VARIANTS / "poetry.Dockerfile",
+    "hashes": VARIANTS / "hashes.Dockerfile",
+    "no PostgreSQL": VARIANTS / "sqlite.Dockerfile",
+    "one argument": VARIANTS / "python-version.Dockerfile",
 }

@@ -73,11 +73,11 @@ class _Turns:
 
     def take(
         self,
-        dockerfiles: Mapping[str, Sequence[Path]],
+        dockerfiles: Mapping[str, Path],
         measured: Callable[[Workspace], Iterator[tuple[str, float]]],
     ) -> Benchmark:
         date = datetime.now(UTC).date().isoformat()
-        spaces = {name: _workspace(name, files) for name, files in dockerfiles.items()}
+        spaces = {name: _workspace(name, file) for name, file in dockerfiles.items()}
         names = list(spaces)
         taken: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in names}
         for number in range(self.rounds):
@@ -107,10 +107,9 @@ def _round_by_round(rounds: int) -> Iterator[_Turns]:
         yield turns
 
 
-def _workspace(name: str, files: Sequence[Path]) -> Workspace:
+def _workspace(name: str, file: Path) -> Workspace:
     space = Workspace(f"bench-{''.join(c if c.isalnum() else '-' for c in name.lower())}")
-    for file in files:
-        space.use(file)
+    space.use(file)
     return space
 
 

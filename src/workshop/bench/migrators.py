@@ -18,7 +18,7 @@ from ..paths import VARIANTS
 from ..show.console import step
 from ..show.display import Composed, Table
 from .measure import machine
-from .report import STORED
+from .report import STORED, markdown
 
 TRIES = 10
 TOGETHER = 3
@@ -58,8 +58,7 @@ class Migrators(Composed):
 
     def as_markdown(self) -> str:
         """The table in README.md."""
-        lines = [("", *_HEADS), ("---", "---:", "---:"), *self.rows()]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return markdown([("", *_HEADS), ("---", "---:", "---:"), *self.rows()])
 
     def parts(self) -> Table:
         caption = f"{TOGETHER} containers migrate at once, measured on {self.date}"
@@ -77,39 +76,39 @@ def run() -> Migrators:
     space = Workspace("bench-migrators")
     space.use(VARIANTS / "stack.Dockerfile")
     space.write("without-a-lock.yaml", WITHOUT_A_LOCK)
-    typed = space.terminal
-    typed.run("export COMPOSE_PROJECT_NAME=$ME")
+    space.terminal.run("export COMPOSE_PROJECT_NAME=$ME")
     try:
         with step("Starting PostgreSQL"):
-            _succeeded(typed.run("python container/make_secrets.py"))
-            _succeeded(typed.run("docker build -q -t $IMAGE ."))
-            _succeeded(typed.run("docker compose up --detach --wait db"))
+            _done(space, "python container/make_secrets.py")
+            _done(space, "docker build -q -t $IMAGE .")
+            _done(space, "docker compose up --detach --wait db")
         statuses: dict[str, list[list[int]]] = {way: [] for way in WAYS}
         for number in range(TRIES):
             with step(f"Try {number + 1} of {TRIES}"):
                 for way, files in WAYS.items():
                     statuses[way].append(_try(space, files))
     finally:
-        typed.run("docker compose down --volumes")
+        space.terminal.run("docker compose down --volumes")
     return Migrators(statuses, datetime.now(UTC).date().isoformat(), machine())
 
 
 def _try(space: Workspace, files: str) -> list[int]:
-    typed = space.terminal
     empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
-    _succeeded(typed.run(f'docker compose exec -T db psql -U reading -c "{empty}"'))
-    typed.run(
+    _done(space, f'docker compose exec -T db psql -U reading -c "{empty}"')
+    space.terminal.run(
         f"docker compose {files} up --no-deps --force-recreate --scale migrate={TOGETHER} migrate"
     )
-    told = typed.run("docker compose ps --all --format {{.ExitCode}} migrate")
-    _succeeded(told)
-    assert isinstance(told, Answer)
+    told = _done(space, "docker compose ps --all --format {{.ExitCode}} migrate")
     return [int(line) for line in told.lines]
 
 
-def _succeeded(answer: object) -> None:
-    if isinstance(answer, Answer) and answer.status:
+def _done(space: Workspace, command: str) -> Answer:
+    """The answer to a command that has to succeed."""
+    answer = space.terminal.run(command)
+    assert isinstance(answer, Answer)  # one command has one answer
+    if answer.status:
         raise WorkshopError(f"`{answer.typed}` failed: {answer.text()}")
+    return answer
 
 
 def stored() -> Migrators:

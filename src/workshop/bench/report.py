@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -94,7 +94,7 @@ class Benchmark(Composed):
         for name in self.columns:
             head, show = COLUMNS[name]
             lines.append([head, *(show(row[name]) for row in self.rows.values())])
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return markdown(lines)
 
     def parts(self) -> Stack:
         columns = self.columns
@@ -136,6 +136,11 @@ class Benchmark(Composed):
                 ),
             ]
         )
+
+
+def markdown(lines: Iterable[Iterable[str]]) -> str:
+    """A table of Markdown of the cells of its lines, the one below the head included."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def of_json(told: dict[str, Any]) -> Benchmark:

@@ -42,6 +42,8 @@ from .results import Added, Change, Diff, StepResult, changed_settings, differen
 from .terminal import Terminal
 
 MAKE_A_STEP = ("RUN", "COPY", "ADD", "WORKDIR")
+# Dockerfiles with few files of their own: the rest is that of another one.
+ON_TOP_OF = {"smallest": "production", "stack": "production"}
 NOT_COPIED = (
     ".venv",
     ".ruff_cache",
@@ -181,14 +183,16 @@ class Workspace:
     def use(self, path: Path) -> None:
         """Make ``path`` the Dockerfile, whole, with what belongs beside it.
 
-        That is what lies in the folder of its name: production/ of production.Dockerfile.
+        That is what lies in the folder of its name: production/ of production.Dockerfile. Some
+        need another one's files as well, and theirs come on top.
         """
         shutil.copy2(path, self.path / "Dockerfile")
         self.draft = Draft(tuple(grammar.steps(self.text)), self.draft.plan)
         self._is_of_draft = False
-        beside = path.with_suffix("")
-        if path.suffix and beside.is_dir():
-            shutil.copytree(beside, self.path, dirs_exist_ok=True)
+        names = [ON_TOP_OF.get(path.stem), path.stem] if path.suffix else []
+        for folder in [path.with_name(name) for name in names if name]:
+            if folder.is_dir():
+                shutil.copytree(folder, self.path, dirs_exist_ok=True)
 
     @contextlib.contextmanager
     def _trying(self, draft: Draft) -> Iterator[None]:
