@@ -33,3 +33,19 @@ def test_commands_are_coloured_as_a_shell():
 
 def test_python_is_python():
     assert ("kn", "import") in coloured(page_of("import re"))
+
+
+def page_of_text(text):
+    return notebooks.as_page(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)]))
+
+
+def test_a_hint_is_folded():
+    page = page_of_text("<details>\n<summary>A hint</summary>\n\nUse `exec`.\n\n</details>")
+    folded = re.search(r"<details>(.*?)</details>", page, re.DOTALL)[1]
+    assert "<code>exec</code>" in folded
+
+
+def test_a_page_holds_its_pictures():
+    page = page_of_text("![The site](../docs/site.png)")
+    assert 'src="data:image/png;base64,iVBOR' in page
+    assert "site.png" not in page

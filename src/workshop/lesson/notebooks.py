@@ -6,9 +6,11 @@ Runs are headless: progress goes to standard error, a cell a line.
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -37,6 +39,7 @@ SETTINGS = Path(__file__).with_name("lab")
 CELL_TIMEOUT_S = 900
 # In a page, cells are coloured as what they hold. Names of Pygments' lexers.
 LANGUAGES = {"%%dockerfile": "docker", "%%terminal": "bash"}
+_PICTURE = re.compile(r"\]\(([\w./-]+\.png)\)")
 
 
 def chapters(names: Iterable[str] = ()) -> list[Path]:
@@ -147,10 +150,18 @@ def as_page(notebook: nbformat.NotebookNode) -> str:
     shown = copy.deepcopy(notebook)
     # Only in cells of IPython are magics looked for.
     shown.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
-    # A page is read far from the folder that pictures lie in.
-    exporter = HTMLExporter(config=colours, embed_images=True)
-    page: str = exporter.from_notebook_node(shown, {"metadata": {"path": str(NOTEBOOKS)}})[0]
+    # A page is read far from the folder that pictures lie in. nbconvert could embed them as well,
+    # but then it closes each <details> behind its summary, so that nothing is folded.
+    for cell in shown.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _PICTURE.sub(_embedded, cell.source)
+    page: str = HTMLExporter(config=colours).from_notebook_node(shown)[0]
     return page
+
+
+def _embedded(picture: re.Match[str]) -> str:
+    data = base64.b64encode((NOTEBOOKS / picture[1]).read_bytes()).decode()
+    return f"](data:image/png;base64,{data})"
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
