@@ -31,6 +31,8 @@ os.environ["WORKSHOP_PROGRESS"] = "0"
 
 ROOT = Path(__file__).parent
 MOUNTS = Path("/proc/mounts")
+# How often, five seconds apart, what is left behind is looked at again.
+LOOKS = 12
 NEEDS_NO_ENGINE = (ROOT / "tests" / "unit", ROOT / "tests" / "notebooks")
 # Held while the engine and the base images are prepared; its name is the same in all processes.
 os.environ.setdefault("WORKSHOP_READY", str(Path(tempfile.mkdtemp(), "ready.lock")))
@@ -135,10 +137,27 @@ class Suite:
             self.config.workeroutput["left"] = self.left
             return
         if self.before is not None:
-            for kind, names in everything().items():
-                self.left += [f"{kind}: {name}" for name in sorted(names - self.before[kind])]
+            self.left += sorted(self._new_for_good())
         if self.left and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _new_for_good(self) -> set[str]:
+        """What was not there before and stays: a build of somebody else's ends meanwhile."""
+
+        def new() -> set[str]:
+            return {
+                f"{kind}: {name}"
+                for kind, names in everything().items()
+                for name in names - self.before[kind]
+            }
+
+        left = new()
+        for _ in range(LOOKS):
+            if not left:
+                break
+            time.sleep(5)
+            left &= new()
+        return left
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

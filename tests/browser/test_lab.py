@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import turns
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import TimeoutError, expect, sync_playwright
 
 from workshop.engine import apt, session
 from workshop.lesson import exercises, notebooks
@@ -92,20 +92,26 @@ def run(page, cell, number, text=""):
     expect(cell.locator(".jp-InputPrompt")).to_have_text(f"[{number}]:", timeout=60_000)
 
 
-def open_chapter(page, address, name):
+def open_chapter(page, address, name, log):
     """Open a notebook and wait for its kernel; a cell that is run before is not run at all."""
     # A workspace of JupyterLab's of its own, because the tabs of another test would be there.
     own = address.replace("/lab/tree", f"/lab/workspaces/{secrets.token_hex(4)}/tree")
     page.goto(own.replace(notebooks.FIRST, name))
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=RUN_MS)
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=RUN_MS)
+    try:
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=RUN_MS)
+    except TimeoutError:
+        state = page.locator("#jp-bottom-panel").inner_text()
+        asks = page.locator(".jp-Dialog").all_inner_texts()
+        said = log.read_text()[-3000:]
+        pytest.fail(f"No kernel. JupyterLab shows {state!r}, asks {asks} and said:\n{said}")
 
 
 def test_what_a_cell_holds_can_be_typed_in_the_terminal(lab, browser):
     """Three commands of chapter 02 give the same answers in JupyterLab's own terminal."""
     _, address, log = lab
     page = browser.new_page(viewport={"width": 1280, "height": 1600})
-    open_chapter(page, address, "02-builder-stage.ipynb")
+    open_chapter(page, address, "02-builder-stage.ipynb", log)
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     for number, says in ((0, "A fresh copy of the sample project"), (1, "Starts from python")):
         cell = cells.nth(number)
@@ -151,7 +157,7 @@ def test_an_exercise_is_solved_and_counted(lab, browser):
     (turn,) = [turn for turn in turns.ALL if turn.name == "own-the-volume"]
     wrong, says = turn.wrong[0]
     page = browser.new_page(viewport={"width": 1280, "height": 1600})
-    open_chapter(page, address, turn.chapter.name)
+    open_chapter(page, address, turn.chapter.name, log)
 
     def cell(source):
         # A line that no other cell has.
@@ -178,7 +184,7 @@ def test_an_exercise_is_solved_and_counted(lab, browser):
     run(page, verdict, 7)
     expect(verdict.locator(".jp-OutputArea-output")).to_contain_text("Solved. That makes 1 of 2")
 
-    open_chapter(page, address, notebooks.FIRST)
+    open_chapter(page, address, notebooks.FIRST, log)
     shown = cell("from workshop import progress")
     run(page, shown, 1)
     expect(shown.locator("tr", has_text=turn.chapter.stem)).to_contain_text("1 of 2")
