@@ -148,12 +148,13 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--json", action="store_true", help="print the answer as JSON")
     made = command("bench", _bench, "Measure the Dockerfiles side by side: half an hour or more.")
     made.add_argument("--rounds", type=int, default=3, help="default: 3")
-    made.add_argument(
-        "--variations", action="store_true", help="the builds of the article's variations instead"
-    )
-    made.add_argument(
-        "--migrators", action="store_true", help="three containers that migrate at once, instead"
-    )
+    instead = made.add_mutually_exclusive_group()
+    for name, text in (
+        ("variations", "the builds of the article's variations instead"),
+        ("migrators", "three containers that migrate at once, instead"),
+        ("workers", "a worker that is stopped in the middle of its tasks, instead"),
+    ):
+        instead.add_argument(f"--{name}", action="store_true", help=text)
     made.add_argument("--json", action="store_true", help="print the answer as JSON")
     made = command("clean", _clean, "Remove what the tutorial made, and nothing else.")
     made.add_argument("--all", action="store_true", help="with base images and embedded engine")
@@ -288,14 +289,14 @@ def _layers(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from .bench import measure, migrators
+    from .bench import measure, migrators, workers
 
-    if options.variations and options.migrators:
-        raise WorkshopError("--variations and --migrators are two benchmarks.", "Leave one out.")
     prepare()
     found: Any
     if options.migrators:
         found = migrators.run()
+    elif options.workers:
+        found = workers.run()
     elif options.variations:
         found = measure.variations(options.rounds)
     else:

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from workshop.bench import builds, measure, migrators, report
+from workshop.bench import builds, measure, migrators, report, workers
 from workshop.bench.dockerfiles import COMPARED_WITH, DOCKERFILES, VARIATIONS
 from workshop.errors import WorkshopError
 from workshop.paths import ROOT
@@ -78,6 +78,14 @@ def test_the_readme_tells_the_stored_answer_of_the_migrators():
     assert found.as_markdown() in readme
     assert found.date in readme
     assert [len(tries) for tries in found.statuses.values()] == [migrators.TRIES] * 2
+
+
+def test_the_readme_tells_the_stored_answer_of_the_workers():
+    found = workers.stored()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert found.as_markdown() in readme
+    assert found.date in readme
+    assert list(found.stops) == list(workers.WAYS)
 
 
 def test_failures_of_migrators_are_counted_by_try_and_by_container():

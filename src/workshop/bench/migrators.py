@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import WorkshopError
-from ..lesson.terminal import Answer
-from ..lesson.workspace import Workspace
-from ..paths import VARIANTS
 from ..show.console import step
 from ..show.display import Composed, Table
+from . import stack
 from .measure import machine
 from .report import STORED, markdown
 
@@ -73,42 +70,24 @@ def run() -> Migrators:
 
     Raises WorkshopError when the stack can't be started.
     """
-    space = Workspace("bench-migrators")
-    space.use(VARIANTS / "stack.Dockerfile")
-    space.write("without-a-lock.yaml", WITHOUT_A_LOCK)
-    space.terminal.run("export COMPOSE_PROJECT_NAME=$ME")
-    try:
-        with step("Starting PostgreSQL"):
-            _done(space, "python container/make_secrets.py")
-            _done(space, "docker build -q -t $IMAGE .")
-            _done(space, "docker compose up --detach --wait db")
-        statuses: dict[str, list[list[int]]] = {way: [] for way in WAYS}
+    statuses: dict[str, list[list[int]]] = {way: [] for way in WAYS}
+    files = {"without-a-lock.yaml": WITHOUT_A_LOCK}
+    with stack.started("bench-migrators", files, "db") as site:
         for number in range(TRIES):
             with step(f"Try {number + 1} of {TRIES}"):
-                for way, files in WAYS.items():
-                    statuses[way].append(_try(space, files))
-    finally:
-        space.terminal.run("docker compose down --volumes")
+                for way, options in WAYS.items():
+                    statuses[way].append(_try(site, options))
     return Migrators(statuses, datetime.now(UTC).date().isoformat(), machine())
 
 
-def _try(space: Workspace, files: str) -> list[int]:
+def _try(site: stack.Stack, options: str) -> list[int]:
     empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
-    _done(space, f'docker compose exec -T db psql -U reading -c "{empty}"')
-    space.terminal.run(
-        f"docker compose {files} up --no-deps --force-recreate --scale migrate={TOGETHER} migrate"
+    site.done(f'docker compose exec -T db psql -U reading -c "{empty}"')
+    site.typed(
+        f"docker compose {options} up --no-deps --force-recreate --scale migrate={TOGETHER} migrate"
     )
-    told = _done(space, "docker compose ps --all --format {{.ExitCode}} migrate")
+    told = site.done("docker compose ps --all --format {{.ExitCode}} migrate")
     return [int(line) for line in told.lines]
-
-
-def _done(space: Workspace, command: str) -> Answer:
-    """The answer to a command that has to succeed."""
-    answer = space.terminal.run(command)
-    assert isinstance(answer, Answer)  # one command has one answer
-    if answer.status:
-        raise WorkshopError(f"`{answer.typed}` failed: {answer.text()}")
-    return answer
 
 
 def stored() -> Migrators:
