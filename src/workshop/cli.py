@@ -122,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PART",
         help=f"leave a part of the settings out: {', '.join(PARTS)}",
     )
+    made.add_argument(
+        "--development", action="store_true", help="with a stage to develop in (projects of uv)"
+    )
     made.add_argument("--yes", action="store_true", help="ask nothing, and overwrite nothing")
     made.add_argument("--dry-run", action="store_true", help="say what would be written")
     made.add_argument("--check", action="store_true", help="build it, run it, say what holds")
@@ -204,7 +207,8 @@ def _take_home(options: argparse.Namespace) -> int:
     client.check_engine()
     wishes = command.Wishes(
         options.manage, options.manager, options.python, options.group, options.without,
-        options.yes, options.dry_run, options.check, options.json, options.report,
+        options.development, options.yes, options.dry_run, options.check, options.json,
+        options.report,
     )  # fmt: skip
     return command.take_home(options.folder, wishes, lambda name: images.ensure([name]))
 

@@ -75,7 +75,8 @@ def _python() -> str:
 
 
 def _cli() -> str:
-    return f"{client.cli()}, buildx {client.buildx_version()}"
+    versions = (f"{name} {client.plugin_version(name)}" for name in client.OLDEST_PLUGINS)
+    return ", ".join([client.cli(), *versions])
 
 
 def _engine() -> str:
@@ -149,7 +150,7 @@ def _index() -> str:
 
 QUESTIONS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("Python", _python),
-    ("docker CLI with buildx", _cli),
+    ("docker CLI and plugins", _cli),
     ("engine", _engine),
     ("disk", _disk),
     ("base images", _images),

@@ -1,95 +1,105 @@
-"""The whole site by Compose: what was uploaded and answered with success is there in the end."""
+"""The whole site by Compose: rights, the way of a task, and faults."""
 
-import base64
 import json
+import time
 
 import pytest
+from acceptance import Compose, Uploads, always_alive, holds, picture
 from waiting import wait_for
 
-from workshop.lesson.workspace import Workspace
-from workshop.paths import VARIANTS
-from workshop.run.site import Site
+from workshop.bench import stack as stacks
 
-pytestmark = [pytest.mark.usefixtures("left_clean"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.usefixtures("left_clean"), pytest.mark.timeout(900)]
 
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mOo0LABAAH4AN32mz/AAAAAAElFTkSuQmCC"
-)
 OURS = ("web", "migrate", "worker", "beat")
-SLOWLY = """\
+FILES = {
+    "slowly.yaml": 'services:\n  worker:\n    environment:\n      THUMBNAIL_SECONDS: "2"\n',
+    # Room for few covers.
+    "small.yaml": """\
+volumes:
+  media:
+    driver_opts:
+      type: tmpfs
+      device: tmpfs
+      o: size=1m,uid=10001,gid=0,mode=0775
+""",
+    # Several web containers, and one address.
+    "balanced.yaml": """\
 services:
-  worker:
-    environment:
-      THUMBNAIL_SECONDS: "3"
-"""
-
-
-class Stack:
-    """The Compose project in a workspace, and its site."""
-
-    def __init__(self, space):
-        self.space = space
-        self.typed("export COMPOSE_PROJECT_NAME=$ME")
-
-    def typed(self, command):
-        return self.space.terminal.run(command)
-
-    def done(self, command):
-        """The output of a command that has to succeed."""
-        answer = self.typed(command)
-        assert answer.status == 0, answer
-        return answer.stdout
-
-    def container(self, service):
-        """The service's container, as the engine describes it."""
-        (ident,) = self.done(f"docker compose ps --all --quiet {service}").split()
-        return json.loads(self.done(f"docker inspect {ident}"))[0]
-
-    @property
-    def site(self):
-        return Site(self.space.terminal.variables["PORT"]).wait()
-
-    def upload(self, title):
-        """Add a book with a cover; the page that follows."""
-        book = {"title": title, "author": "Jane Austen", "status": "want"}
-        files = {"cover": ("cover.png", PIXEL, "image/png")}
-        sent = self.site.post("/add/", data=book, files=files)
-        assert sent.status_code == 200
-        assert f"“{title}” is on your list." in sent.text
-        return sent.text
-
-    def logged(self, word):
-        """How often a word stands in the worker's log."""
-        return self.done("docker compose logs worker").count(word)
-
-    def statuses(self):
-        query = "SELECT title, thumbnail_status FROM reading_book"
-        told = self.done(f'docker compose exec -T db psql -U reading -tA -c "{query}"')
-        return dict(line.split("|") for line in told.splitlines())
+  web:
+    ports: !reset []
+  balancer:
+    image: ${IMAGE}-balancer
+    build: balancer
+    ports: ["127.0.0.1:${PORT}:80"]
+    mem_limit: 128m
+""",
+    "balancer/Dockerfile": """\
+FROM python:3.13-slim
+RUN apt-get update && apt-get install -y --no-install-recommends nginx-light
+COPY nginx.conf /etc/nginx/nginx.conf
+CMD ["nginx", "-g", "daemon off;"]
+""",
+    "balancer/nginx.conf": """\
+events {}
+http {
+    # Docker's own DNS knows which containers there are.
+    resolver 127.0.0.11 valid=1s;
+    server {
+        listen 80;
+        set $web web;
+        location / {
+            proxy_set_header Host localhost;
+            proxy_pass http://$web:8000;
+        }
+    }
+}
+""",
+}
 
 
 @pytest.fixture(scope="module")
 def stack(left_clean):
-    space = Workspace("test-stack")
-    space.use(VARIANTS / "stack.Dockerfile")
-    made = Stack(space)
-    made.done("python container/make_secrets.py")
-    made.done("docker build -q -t $IMAGE .")
-    made.done("docker compose up --detach --wait")
-    yield made
-    made.typed("docker compose down --volumes")
+    with stacks.started("test-stack", FILES, "") as made:
+        yield made
+
+
+@pytest.fixture
+def platform(stack):
+    return Compose(stack)
+
+
+def container(stack, service):
+    """The service's container, as the engine describes it."""
+    ident = stack.done(f"docker compose ps --all --quiet {service}").stdout.strip()
+    return json.loads(stack.done(f"docker inspect {ident}").stdout)[0]
+
+
+def upload(platform, title):
+    """Add a book with a cover; the page that follows."""
+    book = {"title": title, "author": "Jane Austen", "status": "want"}
+    files = {"cover": ("cover.png", picture(), "image/png")}
+    sent = platform.site.wait().post("/add/", data=book, files=files)
+    assert sent.status_code == 200
+    assert f"“{title}” is on your list." in sent.text
+    return sent.text
+
+
+def logged(platform, word):
+    """How often a word stands in the worker's log."""
+    return platform.done("logs worker").count(word)
 
 
 def test_secrets_that_are_there_stay(stack):
     before = stack.space.read("secrets/database_password")
-    assert "made: " not in stack.done("python container/make_secrets.py")
+    assert "made: " not in stack.done("python container/make_secrets.py").stdout
     assert stack.space.read("secrets/database_password") == before
     assert stack.space.read(".env").count("SECRETS=") == 1
 
 
 @pytest.mark.parametrize("service", OURS)
 def test_a_process_of_the_project_may_do_little(stack, service):
-    found = stack.container(service)
+    found = container(stack, service)
     host = found["HostConfig"]
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
@@ -100,68 +110,183 @@ def test_a_process_of_the_project_may_do_little(stack, service):
     assert not any(secret in json.dumps(found["Config"]) for secret in secrets)
 
 
+def test_the_image_holds_no_secret(stack):
+    assert stack.typed("docker run --rm --entrypoint ls $IMAGE secrets").status != 0
+
+
 def test_only_the_site_is_published_and_on_this_machine_only(stack):
     published = {
         service: [bound["HostIp"] for all_ in bindings.values() for bound in all_ or []]
         for service in (*OURS, "db", "redis")
-        if (bindings := stack.container(service)["NetworkSettings"]["Ports"] or {})
+        if (bindings := container(stack, service)["NetworkSettings"]["Ports"] or {})
     }
     assert {service: found for service, found in published.items() if found} == {
         "web": ["127.0.0.1"]
     }
 
 
-def test_a_worker_makes_the_thumbnail(stack):
-    stack.upload("Emma")
-    wait_for(lambda: stack.statuses()["Emma"] == "ready", 60)
-    assert "The thumbnail of book" in stack.done("docker compose logs worker")
-    assert "The thumbnail of book" not in stack.done("docker compose logs web")
+def test_a_worker_makes_the_thumbnail(platform):
+    upload(platform, "Emma")
+    wait_for(lambda: platform.rows()["Emma"].status == "ready", 60)
+    assert "The thumbnail of book" in platform.done("logs worker")
+    assert "The thumbnail of book" not in platform.done("logs web")
 
 
-def test_search_knows_forms_of_a_word(stack):
-    stack.upload("Persuasions")
-    assert "Persuasions" in stack.site.get("/?q=persuasion").text
+def test_search_knows_forms_of_a_word(platform):
+    upload(platform, "Persuasions")
+    assert "Persuasions" in platform.site.get("/?q=persuasion").text
 
 
-def test_an_upload_while_the_queue_is_away_is_accepted_and_its_thumbnail_made_later(stack):
-    stack.done("docker compose stop redis")
+def test_an_upload_while_the_queue_is_away_is_accepted_and_its_thumbnail_made_later(platform):
+    platform.stop("redis")
     try:
-        assert "Its thumbnail is being made." in stack.upload("Sanditon")
-        assert stack.statuses()["Sanditon"] == "waiting"
+        assert "Its thumbnail is being made." in upload(platform, "Sanditon")
+        assert platform.rows()["Sanditon"].status == "waiting"
     finally:
-        stack.done("docker compose up --detach --wait redis")
-    stack.done("docker compose exec -T web python manage.py make_thumbnails")
-    assert stack.statuses()["Sanditon"] == "ready"
+        platform.up("redis")
+    platform.manage("make_thumbnails")
+    assert platform.rows()["Sanditon"].status == "ready"
 
 
-def test_a_worker_that_is_told_to_stop_ends_its_task_first(stack):
-    stack.space.write("slowly.yaml", SLOWLY)
-    stack.done("docker compose -f compose.yaml -f slowly.yaml up --detach --no-deps --wait worker")
-    stack.upload("Lady Susan")
-    wait_for(lambda: stack.logged("received"), 60)
-    assert stack.statuses()["Lady Susan"] == "waiting"
-    stack.done("docker compose stop worker")
-    assert stack.statuses()["Lady Susan"] == "ready"
-    assert stack.logged("is made") == 1
-    stack.done("docker compose up --detach --no-deps --wait worker")
+def test_a_worker_that_is_told_to_stop_ends_its_task_first(stack, platform):
+    Compose(stack, "-f compose.yaml -f slowly.yaml").up("worker")
+    upload(platform, "Lady Susan")
+    wait_for(lambda: logged(platform, "received"), 60)
+    assert platform.rows()["Lady Susan"].status == "waiting"
+    platform.stop("worker")
+    assert platform.rows()["Lady Susan"].status == "ready"
+    assert logged(platform, "is made") == 1
+    platform.up("worker")
+
+
+# Faults under load
+
+
+def test_the_web_container_is_killed(platform):
+    with Uploads(platform.site, clients=2) as uploads:
+        uploads.reach(5)
+        platform.kill("web")
+        uploads.reach(5)
+    holds(platform, uploads)
+    assert platform.states()["web"][1] >= 1  # the engine started it again
+
+
+def test_the_worker_is_killed_in_a_task(stack, platform):
+    Compose(stack, "-f compose.yaml -f slowly.yaml").up("worker")
+    with always_alive(platform), Uploads(platform.site, clients=2) as uploads:
+        uploads.reach(5)
+        wait_for(lambda: logged(platform, "received"), 60)
+        platform.kill("worker")
+        uploads.reach(5)
+    platform.up("worker")
+    holds(platform, uploads)
+
+
+def test_the_database_is_restarted_then_hangs(platform):
+    # Fewer clients than threads: each one that waits for the database occupies a thread.
+    with always_alive(platform), Uploads(platform.site, clients=2) as uploads:
+        uploads.reach(5)
+        platform.restart("db")
+        uploads.reach(5)
+        with platform.hanging("db"):
+            time.sleep(3)  # /livez is asked some thirty times
+        uploads.reach(5)
+    holds(platform, uploads)
 
 
 @pytest.mark.slow
-def test_a_task_of_a_worker_that_is_killed_is_done_again(stack):
-    stack.done("docker compose -f compose.yaml -f slowly.yaml up --detach --no-deps --wait worker")
-    stack.upload("The Watsons")
-    wait_for(lambda: stack.logged("received"), 60)
-    stack.done("docker compose kill worker")
-    assert stack.statuses()["The Watsons"] == "waiting"
-    stack.done("docker compose up --detach --no-deps --wait worker")
+def test_a_task_of_a_worker_that_is_killed_is_done_again_by_itself(stack, platform):
+    Compose(stack, "-f compose.yaml -f slowly.yaml").up("worker")
+    upload(platform, "The Watsons")
+    wait_for(lambda: logged(platform, "received"), 60)
+    platform.kill("worker")
+    assert platform.rows()["The Watsons"].status == "waiting"
+    platform.up("worker")
     # After a minute the queue gives it to another one, and so does what beat starts.
-    wait_for(lambda: stack.statuses()["The Watsons"] == "ready", 240)
+    wait_for(lambda: platform.rows()["The Watsons"].status == "ready", 240)
 
 
 @pytest.mark.slow
-def test_ten_times_up_and_down_keeps_the_data(stack):
-    before = stack.statuses()
+def test_redis_is_restarted_and_keeps_its_tasks(platform):
+    platform.stop("worker")
+    with always_alive(platform), Uploads(platform.site, clients=2) as uploads:
+        uploads.reach(5)
+        waiting_before = platform.done("exec -T redis redis-cli llen celery").strip()
+        platform.restart("redis")
+        assert int(platform.done("exec -T redis redis-cli llen celery")) >= int(waiting_before) > 0
+        uploads.reach(5)
+    platform.up("worker")
+    holds(platform, uploads)
+
+
+@pytest.mark.slow
+def test_three_migrate_at_once(platform):
+    platform.done("up --no-deps --force-recreate --scale migrate=3 migrate")
+    told = platform.done("ps --all --format {{.ExitCode}} migrate").split()
+    assert told == ["0"] * 3
+    platform.done("up --detach --wait")
+
+
+@pytest.mark.slow
+def test_ten_times_up_and_down_keeps_the_data(platform):
+    before = platform.rows()
     for _ in range(10):
-        stack.done("docker compose down")
-        stack.done("docker compose up --detach --wait")
-    assert stack.statuses() == before
+        platform.done("down")
+        platform.done("up --detach --wait")
+    assert platform.rows() == before
+
+
+@pytest.mark.slow
+def test_500_uploads_while_the_web_containers_are_replaced_one_by_one(stack):
+    balanced = Compose(stack, "-f compose.yaml -f balanced.yaml")
+    balanced.done("up --detach --wait --build --scale web=2")
+    balanced.site.wait()
+    old = balanced.done("ps --quiet web").split()
+    with Uploads(balanced.site, clients=8, total=500) as uploads:
+        for one in old:
+            # One more, and when it is ready, one of the old ones goes.
+            balanced.done("up --detach --wait --no-deps --no-recreate --scale web=3 web")
+            stack.done(f"docker stop {one}")
+            stack.done(f"docker rm {one}")
+    assert not set(old) & set(balanced.done("ps --quiet web").split())
+    holds(balanced, uploads)
+    assert len(uploads.accepted) == 500, uploads.refused
+    balanced.done("down")
+    Compose(stack).done("up --detach --wait")
+
+
+@pytest.mark.slow
+def test_the_media_volume_is_full(stack, platform):
+    platform.done("down --volumes")
+    small = Compose(stack, "-f compose.yaml -f small.yaml")
+    small.done("up --detach --wait")
+    small.done("exec -T web dd if=/dev/zero of=media/filler bs=1k count=900")
+    with always_alive(small), Uploads(small.site, clients=2) as uploads:
+        wait_for(lambda: uploads.refused["500"] > 5, 120)
+    small.done("exec -T web rm media/filler")
+    holds(small, uploads)
+    small.done("down --volumes")
+    platform.done("up --detach --wait")
+
+
+# What is refused
+
+
+def test_a_port_that_is_taken_is_said_and_nothing_is_lost(stack, platform):
+    refused = stack.typed("docker compose -p $ME-second up --detach --no-deps web")
+    assert refused.status != 0
+    assert "port is already allocated" in refused.stderr
+    assert platform.site.answers()
+    stack.done("docker compose -p $ME-second down --volumes")
+
+
+@pytest.mark.slow
+def test_a_volume_of_another_postgresql_is_refused_and_stays_as_it_is(stack, platform):
+    platform.stop("db")
+    change = "docker run --rm --user 0:0 --volume $ME_db:/data --entrypoint sh $IMAGE -c"
+    stack.done(f'{change} "echo 16 > /data/PG_VERSION"')
+    assert stack.typed("docker compose up --detach --wait db").status != 0
+    assert "not compatible" in platform.done("logs db")
+    stack.done(f'{change} "echo 17 > /data/PG_VERSION"')
+    platform.up("db")
+    assert platform.rows()

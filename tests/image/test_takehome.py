@@ -56,9 +56,10 @@ def test_for_the_sample_it_writes_what_the_repository_holds():
     assert {p.relative_to(VARIANTS / "production").as_posix() for p in stored} == set(SET)
 
 
-def test_with_the_group_of_the_workers_it_writes_what_the_stack_is_built_of():
+def test_with_workers_and_development_it_writes_what_the_stack_is_built_of():
     found = project.find(SAMPLE_PROJECT, groups=["worker"])
-    files = {file.path: file.text for file in write.files(command.planned(found, Wishes()))}
+    made = command.planned(found, Wishes(development=True))
+    files = {file.path: file.text for file in write.files(made)}
     assert files.pop("Dockerfile") == (VARIANTS / "stack.Dockerfile").read_text(encoding="utf-8")
     for path, text in files.items():
         # What is the same as in the production set is kept once.

@@ -321,14 +321,33 @@ def test_which_engines_will_do(machine, monkeypatch, told, said):
 )
 def test_the_version_of_buildx(machine, printed, version):
     machine(f'echo "{printed}"\n')
-    assert client.buildx_version() == version
+    assert client.plugin_version("buildx") == version
 
 
-def test_a_buildx_without_json_is_an_error(machine):
-    (path,) = machine('echo "github.com/docker/buildx v0.11.2 9872040"\n')
-    with pytest.raises(WorkshopError, match=f"buildx 0.11.2 of {path} is too old") as caught:
-        client.buildx_version()
-    assert caught.value.fix == "Install buildx 0.12 or newer."
+def test_the_version_of_compose(machine):
+    machine('echo "Docker Compose version 2.26.1-4"\n')
+    assert client.plugin_version("compose") == "2.26.1"
+
+
+@pytest.mark.parametrize(
+    ("plugin", "printed", "wanted"),
+    [
+        ("buildx", "github.com/docker/buildx v0.11.2 9872040", "buildx 0.12"),
+        ("compose", "Docker Compose version v2.20.3", "compose 2.26"),
+    ],
+)
+def test_a_plugin_that_is_too_old_is_an_error(machine, plugin, printed, wanted):
+    (path,) = machine(f'echo "{printed}"\n')
+    with pytest.raises(WorkshopError, match=f"{plugin} .* of {path} is too old to") as caught:
+        client.plugin_version(plugin)
+    assert caught.value.fix == f"Install {wanted} or newer."
+
+
+def test_a_docker_without_compose_is_an_error(machine):
+    (path,) = machine('[ "$1" = buildx ] || exit 1\n')
+    with pytest.raises(WorkshopError, match=f"{path} has no compose plugin") as caught:
+        client.plugin_version("compose")
+    assert "docker-compose-plugin" in caught.value.fix
 
 
 def test_proxy_variables_are_passed_by_name_only(monkeypatch):

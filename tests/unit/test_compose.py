@@ -26,8 +26,9 @@ def told(monkeypatch):
     return SimpleNamespace(asked=asked, answer=answer)
 
 
-def labelled(words, folder):
-    return compose.labelled(words.split(), folder, {}, LABELS, folder / "of-ours" / "top.json")
+def labelled(words, folder, env=()):
+    top = folder / "of-ours" / "top.json"
+    return compose.labelled(words.split(), folder, dict(env), LABELS, top)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,13 @@ def test_the_files_that_compose_takes_by_itself_are_named(tmp_path, told):
     top = ["--file", str(tmp_path / "of-ours" / "top.json")]
     assert labelled("up --detach", tmp_path) == [*own, *top, "up", "--detach"]
     assert told.asked[0][:4] == own
+
+
+def test_files_that_a_variable_names_take_the_place_of_the_usual_ones(tmp_path, told):
+    (tmp_path / "compose.yaml").touch()
+    env = {"COMPOSE_FILE": "a.yaml;b.yaml", "COMPOSE_PATH_SEPARATOR": ";"}
+    labelled("up", tmp_path, env)
+    assert told.asked[0][:4] == ["--file", "a.yaml", "--file", "b.yaml"]
 
 
 def test_files_that_were_named_stay_the_only_ones(tmp_path, told):

@@ -7,7 +7,7 @@ import pytest
 import strangers
 
 from workshop.errors import WorkshopError
-from workshop.takehome import packages, plan, probe, project, write
+from workshop.takehome import install, packages, plan, probe, project, write
 from workshop.takehome.plan import Answers
 
 UV_LOCK = 'version = 1\n[[package]]\nname = "Django"\nversion = "5.2"\n'
@@ -44,6 +44,22 @@ def test_a_bare_project(tmp_path):
     )  # fmt: skip
     assert (found.wsgi, found.asgi, found.django) == ("shop/wsgi.py", "shop/asgi.py", "5.2")
     assert found.python == project.DEFAULT_PYTHON
+
+
+def test_a_stage_to_develop_in_has_the_group_dev(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    (folder / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\n')
+    (folder / "uv.lock").write_text(UV_LOCK)
+    assert install.development(project.find(folder), has_extras=False) == [
+        "uv sync --locked --no-install-project"
+    ]
+
+
+def test_a_stage_to_develop_in_is_refused_where_the_groups_are_not_known(tmp_path):
+    found = project.find(strangers.startproject(tmp_path))
+    with pytest.raises(WorkshopError, match="--development") as caught:
+        install.development(found, has_extras=False)
+    assert "FROM builder AS development" in caught.value.fix
 
 
 def test_a_nested_manage_py(tmp_path):

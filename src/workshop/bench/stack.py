@@ -34,7 +34,10 @@ class Stack:
 
 @contextmanager
 def started(name: str, files: dict[str, str], services: str) -> Iterator[Stack]:
-    """The stack with ``services`` up and ``files`` beside its own; in the end nothing is left."""
+    """The stack with ``services``, or all, and ``files`` beside its own.
+
+    In the end nothing of it is left.
+    """
     space = Workspace(name)
     space.use(VARIANTS / "stack.Dockerfile")
     for path, text in files.items():
@@ -42,10 +45,10 @@ def started(name: str, files: dict[str, str], services: str) -> Iterator[Stack]:
     space.terminal.run("export COMPOSE_PROJECT_NAME=$ME")
     stack = Stack(space)
     try:
-        with step(f"Starting {services}"):
+        with step(f"Starting {services or 'the site'}"):
             stack.done("python container/make_secrets.py")
             stack.done("docker build -q -t $IMAGE .")
-            stack.done(f"docker compose up --detach --wait {services}")
+            stack.done(f"docker compose up --detach --wait {services}".strip())
         yield stack
     finally:
         stack.typed("docker compose down --volumes")

@@ -34,8 +34,11 @@ DEFAULT_HOST = (
 # Engine 23, the first one whose `docker build` is BuildKit's, speaks version 1.42 of the API.
 OLDEST_ENGINE = 23
 OLDEST_API = (1, 42)
-# The first buildx that reports progress as JSON (--progress=rawjson).
-OLDEST_BUILDX = (0, 12)
+# The oldest plugins that do, and what it is.
+OLDEST_PLUGINS = {
+    "buildx": ((0, 12), "report progress as JSON"),
+    "compose": ((2, 26), "replace a list of another file (!override)"),
+}
 ANSWER_S = 10.0
 TIMEOUT_S = 120.0
 LOOPBACK = "127.0.0.1"
@@ -96,24 +99,29 @@ def cli() -> str:
     raise WorkshopError("There is no docker command line on this machine.", INSTALL_DOCKER)
 
 
-def buildx_version() -> str:
-    """The version of ``cli()``'s buildx, as "0.13.1"; "of unknown version" for odd output.
+def plugin_version(plugin: str) -> str:
+    """The version of ``cli()``'s "buildx" or "compose", as "0.13.1"; or "of unknown version".
 
-    Raises WorkshopError when it is too old to report progress as JSON.
+    Raises WorkshopError when it is not there, or too old for what the chapters type.
     """
     shown = subprocess.run(
-        [cli(), "buildx", "version"], capture_output=True, text=True, stdin=subprocess.DEVNULL
-    ).stdout
-    # "github.com/docker/buildx v0.13.1 788433953af10f2a698f5c07611dddce2e08c7a0"
-    found = re.search(r"\bv?((\d+)\.(\d+)(\.\d+)?)", shown)
-    # A buildx that was built without its version calls itself 0.0.0.
+        [cli(), plugin, "version"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    oldest, why = OLDEST_PLUGINS[plugin]
+    wanted = f"Install {plugin} {oldest[0]}.{oldest[1]} or newer."
+    if shown.returncode:
+        raise WorkshopError(
+            f"{cli()} has no {plugin} plugin.",
+            f"{wanted} The package is docker-{plugin} (Debian, Ubuntu) or docker-{plugin}-plugin "
+            "(Docker's own packages). Docker Desktop brings it along.",
+        )
+    # "github.com/docker/buildx v0.13.1 788433953af1", "Docker Compose version 2.26.1-4"
+    found = re.search(r"\bv?((\d+)\.(\d+)(\.\d+)?)", shown.stdout)
+    # One that was built without its version calls itself 0.0.0.
     if found is None or found[1].startswith("0.0"):
         return "of unknown version"
-    if (int(found[2]), int(found[3])) < OLDEST_BUILDX:
-        raise WorkshopError(
-            f"buildx {found[1]} of {cli()} is too old to report progress as JSON.",
-            "Install buildx {}.{} or newer.".format(*OLDEST_BUILDX),
-        )
+    if (int(found[2]), int(found[3])) < oldest:
+        raise WorkshopError(f"{plugin} {found[1]} of {cli()} is too old to {why}.", wanted)
     return found[1]
 
 

@@ -7,6 +7,7 @@ tutorial's own on top, and those of the reader stay as they are.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,9 +38,8 @@ def labelled(
     if not rest or rest[0] in _ONLY_LOOK:
         return list(words)
     if not any(word in ("-f", "--file") or word.startswith("--file=") for word in general):
-        for names in (DEFAULTS, OVERRIDES):
-            found = [name for name in names if (folder / name).is_file()]
-            general += ["--file", found[0]] if found else []
+        for name in _files(folder, env):
+            general += ["--file", name]
     told = subprocess.run(
         [client.cli(), "compose", *general, "config", "--format=json", "--no-interpolate"],
         cwd=folder, env=dict(env), capture_output=True, text=True, stdin=subprocess.DEVNULL,
@@ -49,6 +49,16 @@ def labelled(
     on_top.parent.mkdir(parents=True, exist_ok=True)
     on_top.write_text(json.dumps(_labels(json.loads(told.stdout), labels)), encoding="utf-8")
     return [*general, "--file", str(on_top), *rest]
+
+
+def _files(folder: Path, env: Mapping[str, str]) -> list[str]:
+    """The files that Compose reads when no command says which."""
+    if told := env.get("COMPOSE_FILE"):
+        return told.split(env.get("COMPOSE_PATH_SEPARATOR", os.pathsep))
+    there = (
+        [name for name in names if (folder / name).is_file()] for names in (DEFAULTS, OVERRIDES)
+    )
+    return [found[0] for found in there if found]
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:

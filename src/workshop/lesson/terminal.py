@@ -164,11 +164,11 @@ class Terminal:
             )
         if buildx.is_build(words):
             return self._build(typed.text, words)
+        if words[:2] == ["docker", "compose"]:
+            return self._compose(typed.text, words[2:])
         program, *rest = words
         container = ""
-        if program == "docker" and rest[:1] == ["compose"]:
-            rest = ["compose", *self._labelled(rest[1:])]
-        elif program == "docker":
+        if program == "docker":
             rest, container = self._with_whose(rest)
         return self._run(typed.text, [self._found(program), *rest], container)
 
@@ -204,15 +204,17 @@ class Terminal:
             printed = f"{client.connect().images.get(built.tag).id}\n"
         return Answer(text, 0, printed, seconds=built.seconds, build=built)
 
-    def _labelled(self, words: list[str]) -> list[str]:
-        """The words of a `docker compose` command, with the labels in a file on top."""
-        return compose.labelled(
+    def _compose(self, text: str, words: list[str]) -> Answer:
+        """Run a `docker compose` command, with the labels in a file on top. It may build."""
+        words = compose.labelled(
             words,
             self.folder,
             self._environment(),
             session.labels(self.chapter),
             paths.WORKSPACES / session.ident() / f"{self.chapter}.compose.json",
         )
+        with session.replacing(*session.tags(f"{session.prefix()}/{self.chapter}")):
+            return self._run(text, [self._found("docker"), "compose", *words], "")
 
     def _environment(self) -> dict[str, str]:
         return {**client.environment(), **self.variables}

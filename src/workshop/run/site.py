@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import requests
@@ -23,6 +24,7 @@ class Site:
     """
 
     def __init__(self, port: int | str) -> None:
+        self.port = port
         self.url = f"http://{client.address()}:{port}"
         self.http = requests.Session()
         # A company's proxy has no way to this machine's own ports.
@@ -67,31 +69,51 @@ class Site:
 
 
 class Watch:
-    """Clients that fetch each path again and again, from now until ``stop``."""
+    """Clients that ask again and again, from now until ``stop``.
 
-    def __init__(self, site: Site, *paths: str, every: float = 0.1) -> None:
+    One fetches each of ``paths``. One sends each of ``forms``, a path with the forms to send
+    there, one after the other: "/add/": [{"title": "Emma"}, …].
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        *paths: str,
+        forms: Mapping[str, Iterator[Mapping[str, str]]] | None = None,
+        every: float = 0.1,
+    ) -> None:
         self._site, self._every = site, every
         self._start, self._end = time.monotonic(), threading.Event()
-        self._seen: dict[str, list[Counter[str]]] = {path: [Counter()] for path in paths}
+        asks = {path: partial(self._get, path) for path in paths}
+        for path, data in (forms or {}).items():
+            asks[f"POST {path}"] = partial(self._post, Site(site.port), path, data)
+        self._seen: dict[str, list[Counter[str]]] = {name: [Counter()] for name in asks}
         self._threads = [
-            threading.Thread(target=self._fetch, args=(path,), daemon=True) for path in paths
+            threading.Thread(target=self._ask, args=(self._seen[name], ask), daemon=True)
+            for name, ask in asks.items()
         ]
         for thread in self._threads:
             thread.start()
 
-    def _fetch(self, path: str) -> None:
-        seen = self._seen[path]
+    def _get(self, path: str) -> requests.Response:
         # A connection of its own each time, as of many visitors.
+        return requests.get(
+            self._site.url + path,
+            headers=self._site.http.headers,
+            proxies={"http": ""},
+            timeout=10,
+        )
+
+    def _post(
+        self, visitor: Site, path: str, forms: Iterator[Mapping[str, str]]
+    ) -> requests.Response:
+        return visitor.post(path, next(forms), allow_redirects=False)
+
+    def _ask(self, seen: list[Counter[str]], ask: Callable[[], requests.Response]) -> None:
         while not self._end.is_set():
             second = int(time.monotonic() - self._start)
             try:
-                answer = requests.get(
-                    self._site.url + path,
-                    headers=self._site.http.headers,
-                    proxies={"http": ""},
-                    timeout=10,
-                )
-                status = str(answer.status_code)
+                status = str(ask().status_code)
             except requests.RequestException:
                 status = "no answer"
             seen += [Counter() for _ in range(second + 1 - len(seen))]
@@ -99,7 +121,11 @@ class Watch:
             self._end.wait(self._every)
 
     def stop(self) -> dict[str, list[Counter[str]]]:
-        """For each path a Counter for each second: how often which status came, or "no answer"."""
+        """For each path, and each form as "POST /path/", a Counter for each second.
+
+        It counts how often which status came, or "no answer". A form that was accepted has the
+        status of Django's redirect, 302.
+        """
         self._end.set()
         for thread in self._threads:
             thread.join()

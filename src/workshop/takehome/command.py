@@ -13,7 +13,7 @@ from ..engine import client
 from ..errors import WorkshopError
 from ..show.console import say
 from ..show.display import shorten
-from . import ask, plan, project, proof, write
+from . import ask, install, plan, project, proof, write
 from .plan import Plan
 from .write import File
 
@@ -30,6 +30,7 @@ class Wishes:
     python: str = ""
     groups: Collection[str] = ()
     without: Collection[str] = ()
+    development: bool = False
     yes: bool = False
     dry_run: bool = False
     check: bool = False
@@ -104,6 +105,8 @@ def planned(found: project.Project, wishes: Wishes) -> Plan:
     made = plan.make(found, names, answers, wishes.without, more, pins)
     if not _manifest_is_whole(made):
         made = plan.make(found, names, answers, wishes.without, more, pins, is_strict=False)
+    if wishes.development:
+        made.context["development"] = install.development(found, bool(made.extras))
     engine = str(client.connect().version()["Version"])
     major = engine.split(".")[0]
     made.context["start_interval"] = not major.isdecimal() or int(major) >= START_INTERVAL_SINCE

@@ -88,6 +88,23 @@ def commands(project: Project, has_extras: bool) -> list[str]:
     return steps
 
 
+def development(project: Project, has_extras: bool) -> list[str]:
+    """The commands that add what a developer needs: for uv, the group dev.
+
+    Raises WorkshopError for another manager.
+    """
+    if project.manager != "uv":
+        raise WorkshopError(
+            f"--development knows the groups of uv's projects. {project.manager} manages this one.",
+            "Leave it out, and write a stage of your own: FROM builder AS development.",
+        )
+    sync, *others = commands(project, has_extras)
+    words = ("--no-dev ", "--no-default-groups ", "--compile-bytecode ")
+    for word in words:
+        sync = f"{sync} ".replace(f" {word}", " ").strip()
+    return [sync, *others]
+
+
 def pyproject(project: Project) -> dict[str, Any]:
     """The first of the files that the project's packages are managed by, which is TOML."""
     path = project.folder / project.files[0]

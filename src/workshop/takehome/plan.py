@@ -149,6 +149,7 @@ def make(
         "packages": sorted(installed),
         "mounts": install.mounts(project, bool(extras)),
         "install": install.commands(project, bool(extras)),
+        "development": [],
         "settings_module": settings_module,
         "why_settings": why,
         "pythonpath": _pythonpath(project),

@@ -3,6 +3,7 @@
 Run it once, in the folder of compose.yaml: python container/make_secrets.py
 """
 
+import os
 import secrets
 from pathlib import Path
 
@@ -19,10 +20,12 @@ def main():
     password = keep("database_password", secrets.token_urlsafe(24))
     keep("database_url", f"postgres://reading:{password}@db:5432/reading")
     settings = HERE / ".env"
-    line = "SECRETS=./secrets\n"
     told = settings.read_text() if settings.exists() else ""
-    if line not in told:
-        settings.write_text(told + line)
+    lines = ["SECRETS=./secrets\n"]
+    if hasattr(os, "getuid"):
+        # compose.dev.yaml: what a container writes into your folder is yours.
+        lines.append(f"OWNER={os.getuid()}:{os.getgid()}\n")
+    settings.write_text(told + "".join(line for line in lines if line not in told))
 
 
 def keep(name, value):

@@ -1,0 +1,199 @@
+"""The acceptance script of the whole site: faults under load, and what has to hold after them.
+
+Every upload that was answered with success is in the database, its file is on the volume, and its
+thumbnail is made in the end. What could not be done was refused, and left no half row. The script
+knows a site only by the methods of `Compose`, so that another way to run it can take its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import count
+from typing import NamedTuple
+
+import requests
+from PIL import Image
+from waiting import wait_for
+
+from workshop.bench.stack import Stack
+from workshop.run.site import Site, Watch
+
+RECOVERS_S = 180
+ROWS = "SELECT title, cover, thumbnail, thumbnail_status FROM reading_book"
+
+
+def picture(side: int = 60) -> bytes:
+    content = BytesIO()
+    Image.effect_noise((side, side), 50).save(content, "PNG")
+    return content.getvalue()
+
+
+class Row(NamedTuple):
+    cover: str
+    thumbnail: str
+    status: str
+
+
+class Compose:
+    """The site as Compose runs it. ``files`` are its Compose files, behind -f."""
+
+    def __init__(self, stack: Stack, files: str = "") -> None:
+        self.stack = stack
+        self.command = f"docker compose {files}".strip()
+
+    def done(self, command: str) -> str:
+        """What a command of Compose printed, which has to succeed."""
+        return self.stack.done(f"{self.command} {command}").stdout
+
+    @property
+    def site(self) -> Site:
+        return Site(self.stack.space.terminal.variables["PORT"])
+
+    def up(self, *services: str) -> None:
+        """Start services, or all, and wait until they are ready."""
+        self.done(f"up --detach --wait {'--no-deps ' if services else ''}{' '.join(services)}")
+
+    def stop(self, service: str) -> None:
+        self.done(f"stop {service}")
+
+    def kill(self, service: str) -> None:
+        """End its processes as the kernel does when memory is out, and nobody asked for it."""
+        (ident,) = self.done(f"ps --quiet {service}").split()
+        process = self.stack.done(f'docker inspect --format "{{{{.State.Pid}}}}" {ident}')
+        code = f"import os; os.kill({process.stdout.strip()}, 9)"
+        self.stack.done(
+            "docker run --rm --pid host --cap-add KILL --user 0:0 --entrypoint python "
+            f'$IMAGE -c "{code}"'
+        )
+
+    def restart(self, service: str) -> None:
+        self.done(f"restart {service}")
+
+    @contextlib.contextmanager
+    def hanging(self, service: str) -> Iterator[None]:
+        """Its connections stay open, and nobody answers."""
+        self.done(f"pause {service}")
+        try:
+            yield
+        finally:
+            self.done(f"unpause {service}")
+
+    def manage(self, command: str) -> None:
+        self.done(f"exec -T web python manage.py {command}")
+
+    def rows(self) -> dict[str, Row]:
+        told = self.done(f'exec -T db psql -U reading -tA -c "{ROWS}"')
+        return {
+            title: Row(*rest) for title, *rest in (line.split("|") for line in told.splitlines())
+        }
+
+    def files(self) -> set[str]:
+        """The files on the volume, such as covers/cover.png."""
+        return set(self.done('exec -T web find media -type f -printf "%P\\n"').splitlines())
+
+    def states(self) -> dict[str, tuple[str, int]]:
+        """For each service its health and how often the engine has started it again."""
+        found = {}
+        for ident in self.done("ps --all --quiet").split():
+            told = json.loads(self.stack.done(f"docker inspect {ident}").stdout)[0]
+            service = told["Config"]["Labels"]["com.docker.compose.service"]
+            health = told["State"].get("Health", {}).get("Status", "")
+            found[service] = (health, told["RestartCount"])
+        return found
+
+
+class Uploads:
+    """Clients that add books with covers, until the ``with`` block ends.
+
+    With ``total`` they end when there are so many. ``accepted`` are the titles that were answered
+    with success, ``refused`` counts the other answers.
+    """
+
+    def __init__(self, site: Site, clients: int, total: int = 0) -> None:
+        self.site, self.total = site, total
+        self.accepted: list[str] = []
+        self.refused: Counter[str] = Counter()
+        self._numbers = count(1)
+        self._end = threading.Event()
+        self._cover = picture()
+        self._word = secrets.token_hex(4)
+        self._threads = [threading.Thread(target=self._upload) for _ in range(clients)]
+
+    def __enter__(self) -> Uploads:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.total:
+            self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _upload(self) -> None:
+        visitor = Site(self.site.port)
+        while not self._end.is_set():
+            number = next(self._numbers)
+            if self.total and number > self.total:
+                return
+            book = {"title": f"{self._word} {number}", "author": "A. Client", "status": "want"}
+            files = {"cover": ("cover.png", self._cover, "image/png")}
+            try:
+                answer = visitor.post("/add/", book, files=files, allow_redirects=False)
+            except requests.RequestException as error:
+                self.refused[type(error).__name__] += 1
+                continue
+            if answer.status_code == 302:
+                self.accepted.append(book["title"])
+            else:
+                self.refused[str(answer.status_code)] += 1
+
+    def reach(self, more: int) -> None:
+        """Wait until so many more were accepted, and print how long that took."""
+        start, wanted = time.monotonic(), len(self.accepted) + more
+        wait_for(lambda: len(self.accepted) >= wanted, RECOVERS_S)
+        print(f"{more} more were accepted after {time.monotonic() - start:.1f} s")
+
+
+def holds(platform: Compose, uploads: Uploads) -> None:
+    """Nothing that was accepted is lost, and no row is half: what every fault has to leave."""
+    print(f"{len(uploads.accepted)} uploads accepted, refused: {dict(uploads.refused)}")
+    assert uploads.accepted
+    # What a queue may have lost is found by the command that beat starts.
+    platform.manage("make_thumbnails")
+    wait_for(lambda: not waiting(platform), RECOVERS_S)
+    rows, files = platform.rows(), platform.files()
+    lost = [title for title in uploads.accepted if title not in rows]
+    assert not lost
+    half = {title: row for title, row in rows.items() if row.cover and row.cover not in files}
+    assert not half
+    unfinished = {
+        title: row
+        for title, row in rows.items()
+        if row.cover and (row.status != "ready" or row.thumbnail not in files)
+    }
+    assert not unfinished
+
+
+def waiting(platform: Compose) -> list[str]:
+    return [title for title, row in platform.rows().items() if row.status == "waiting"]
+
+
+@contextlib.contextmanager
+def always_alive(platform: Compose) -> Iterator[None]:
+    """/livez answers 200 as long as the block takes, and the engine restarts no web container."""
+    restarts = platform.states()["web"][1]
+    watch = Watch(platform.site, "/livez")
+    try:
+        yield
+    finally:
+        answers: Counter[str] = sum(watch.stop()["/livez"], Counter())
+    assert set(answers) == {"200"}, answers
+    assert platform.states()["web"][1] == restarts
