@@ -5,7 +5,7 @@ ARG PYTHON_IMAGE=python:3.13-slim
 FROM ${PYTHON_IMAGE} AS builder
 
 # psycopg is published as source. It takes a compiler and libpq's headers, no more.
-# hadolint ignore=DL3008
+# hadolint ignore=DL3008,DL3009
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev libpq-dev
 
