@@ -156,6 +156,7 @@ def test_an_upload_while_the_queue_is_away_is_accepted_and_its_thumbnail_made_la
     assert platform.rows()["Sanditon"].status == "ready"
 
 
+@pytest.mark.slow  # chapter 16 stops one as well
 def test_a_worker_that_is_told_to_stop_ends_its_task_first(stack, platform):
     Compose(stack, "-f compose.yaml -f slowly.yaml").up("worker")
     upload(platform, "Lady Susan")
