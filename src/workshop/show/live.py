@@ -16,9 +16,14 @@ from typing import Any
 EVERY_S = 0.25
 
 
+def is_wanted() -> bool:
+    """True unless WORKSHOP_PROGRESS is 0."""
+    return os.environ.get("WORKSHOP_PROGRESS", "1") != "0"
+
+
 def somebody_is_watching() -> bool:
-    """True in a notebook, unless WORKSHOP_PROGRESS is 0."""
-    return os.environ.get("WORKSHOP_PROGRESS", "1") != "0" and in_a_notebook()
+    """True in a notebook, if progress is wanted."""
+    return is_wanted() and in_a_notebook()
 
 
 def in_a_notebook() -> bool:

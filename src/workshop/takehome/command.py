@@ -11,6 +11,7 @@ from typing import Any
 
 from ..engine import client
 from ..errors import WorkshopError
+from ..show import live
 from ..show.console import say
 from ..show.display import shorten
 from . import ask, install, plan, project, proof, write
@@ -39,7 +40,7 @@ class Wishes:
 
 
 class Steps:
-    """Says each step of a build once, when it begins."""
+    """Says each step of a build once, when it begins, if progress is wanted."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
@@ -47,7 +48,7 @@ class Steps:
     def tell(self, line: str) -> None:
         # What a step prints comes behind its name, which is shorter then.
         number = line.partition("]")[0]
-        if number not in self._said:
+        if live.is_wanted() and number not in self._said:
             self._said.add(number)
             say(f"  {shorten(line.split('  ')[0], 80)}")
 
