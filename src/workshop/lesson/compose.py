@@ -31,12 +31,10 @@ def labelled(
 ) -> list[str]:
     """The words behind `docker compose`, with one more file that holds labels.
 
-    ``on_top`` is where that file is written. Where Compose can not read its own files, the words
-    stay as they are, so that it says why.
+    For a command that makes things. ``on_top`` is where that file is written. Where Compose can
+    not read its own files, the words stay as they are, so that it says why.
     """
     general, rest = split(words)
-    if not rest or rest[0] in _ONLY_LOOK:
-        return list(words)
     if not any(word in ("-f", "--file") or word.startswith("--file=") for word in general):
         for name in _files(folder, env):
             general += ["--file", name]
@@ -49,6 +47,12 @@ def labelled(
     on_top.parent.mkdir(parents=True, exist_ok=True)
     on_top.write_text(json.dumps(_labels(json.loads(told.stdout), labels)), encoding="utf-8")
     return [*general, "--file", str(on_top), *rest]
+
+
+def only_looks(words: Sequence[str]) -> bool:
+    """True where the command makes nothing: no container, no image."""
+    _, rest = split(words)
+    return not rest or rest[0] in _ONLY_LOOK
 
 
 def _files(folder: Path, env: Mapping[str, str]) -> list[str]:

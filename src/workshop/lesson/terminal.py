@@ -205,8 +205,11 @@ class Terminal:
         return Answer(text, 0, printed, seconds=built.seconds, build=built)
 
     def _compose(self, text: str, words: list[str]) -> Answer:
-        """Run a `docker compose` command, with the labels in a file on top. It may build."""
-        words = compose.labelled(
+        """Run a `docker compose` command, with the labels in a file on top if it makes things."""
+        docker = [self._found("docker"), "compose"]
+        if compose.only_looks(words):
+            return self._run(text, [*docker, *words], "")
+        labelled = compose.labelled(
             words,
             self.folder,
             self._environment(),
@@ -214,7 +217,7 @@ class Terminal:
             paths.WORKSPACES / session.ident() / f"{self.chapter}.compose.json",
         )
         with session.replacing(*session.tags(f"{session.prefix()}/{self.chapter}")):
-            return self._run(text, [self._found("docker"), "compose", *words], "")
+            return self._run(text, [*docker, *labelled], "")
 
     def _environment(self) -> dict[str, str]:
         return {**client.environment(), **self.variables}
