@@ -75,7 +75,7 @@ def _python() -> str:
 
 
 def _cli() -> str:
-    versions = (f"{name} {client.plugin_version(name)}" for name in client.OLDEST_PLUGINS)
+    versions = (f"{name} {client.plugin_version(name)}" for name in client.PLUGINS)
     return ", ".join([client.cli(), *versions])
 
 

@@ -34,10 +34,14 @@ DEFAULT_HOST = (
 # Engine 23, the first one whose `docker build` is BuildKit's, speaks version 1.42 of the API.
 OLDEST_ENGINE = 23
 OLDEST_API = (1, 42)
-# The oldest plugins that do, and what it is.
-OLDEST_PLUGINS = {
-    "buildx": ((0, 12), "report progress as JSON"),
-    "compose": ((2, 26), "replace a list of another file (!override)"),
+# The oldest plugins that do what the chapters need, what that is, and distributions' packages.
+PLUGINS = {
+    "buildx": ((0, 12), "report progress as JSON", "docker-buildx (Debian, Ubuntu)"),
+    "compose": (
+        (2, 26),
+        "replace a list of another file (!override)",
+        "docker-compose (Debian), docker-compose-v2 (Ubuntu)",
+    ),
 }
 ANSWER_S = 10.0
 TIMEOUT_S = 120.0
@@ -93,8 +97,7 @@ def cli() -> str:
     if candidates:
         raise WorkshopError(
             f"{candidates[0]} has no buildx plugin, so it can't build with BuildKit.",
-            "Install the package docker-buildx (Debian, Ubuntu) or docker-buildx-plugin "
-            "(Docker's own packages), or Docker Desktop, which brings it along.",
+            _install("buildx"),
         )
     raise WorkshopError("There is no docker command line on this machine.", INSTALL_DOCKER)
 
@@ -107,22 +110,29 @@ def plugin_version(plugin: str) -> str:
     shown = subprocess.run(
         [cli(), plugin, "version"], capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
-    oldest, why = OLDEST_PLUGINS[plugin]
-    wanted = f"Install {plugin} {oldest[0]}.{oldest[1]} or newer."
     if shown.returncode:
-        raise WorkshopError(
-            f"{cli()} has no {plugin} plugin.",
-            f"{wanted} The package is docker-{plugin} (Debian, Ubuntu) or docker-{plugin}-plugin "
-            "(Docker's own packages). Docker Desktop brings it along.",
-        )
+        raise WorkshopError(f"{cli()} has no {plugin} plugin.", _install(plugin))
+    oldest, why, _ = PLUGINS[plugin]
     # "github.com/docker/buildx v0.13.1 788433953af1", "Docker Compose version 2.26.1-4"
     found = re.search(r"\bv?((\d+)\.(\d+)(\.\d+)?)", shown.stdout)
     # One that was built without its version calls itself 0.0.0.
     if found is None or found[1].startswith("0.0"):
         return "of unknown version"
     if (int(found[2]), int(found[3])) < oldest:
-        raise WorkshopError(f"{plugin} {found[1]} of {cli()} is too old to {why}.", wanted)
+        raise WorkshopError(
+            f"{plugin} {found[1]} of {cli()} is too old to {why}.",
+            f"Install {plugin} {oldest[0]}.{oldest[1]} or newer.",
+        )
     return found[1]
+
+
+def _install(plugin: str) -> str:
+    """How to get a plugin that is not there."""
+    *_, distribution = PLUGINS[plugin]
+    return (
+        f"Install the package {distribution} or docker-{plugin}-plugin (Docker's own packages), "
+        "or Docker Desktop, which brings it along."
+    )
 
 
 # The engine
