@@ -45,16 +45,7 @@ def commands(project: Project, has_extras: bool) -> list[str]:
     pip = "pip --python /opt/venv/bin/python install --requirement"
     exported = "/tmp/requirements.txt"
     if project.manager == "uv":
-        words = "uv sync --locked --no-dev --no-install-project --compile-bytecode"
-        told = pyproject(project)
-        if "default-groups" in told.get("tool", {}).get("uv", {}):
-            words = words.replace("--no-dev", "--no-default-groups")
-        if len(project.files) > 2:
-            words = words.replace("--no-install-project", "--all-packages --no-install-workspace")
-        words += "".join(f" --{kind} {name}" for kind, name in _groups(told, project.groups))
-        words += f" --project {folder}" if folder != "." else ""
-        extras = "uv pip install --python /opt/venv/bin/python --compile-bytecode --requirement"
-        return [words, *([f"{extras} container/requirements.txt"] if has_extras else [])]
+        return _uv(project, has_extras, "--no-dev", "--compile-bytecode")
     inside = f"cd {folder} && " if folder != "." else ""
     if project.manager == "Poetry":
         groups = ",".join(["main", *_poetry_groups(pyproject(project), project.groups)])
@@ -98,11 +89,26 @@ def development(project: Project, has_extras: bool) -> list[str]:
             f"--development knows the groups of uv's projects. {project.manager} manages this one.",
             "Leave it out, and write a stage of your own: FROM builder AS development.",
         )
-    sync, *others = commands(project, has_extras)
-    words = ("--no-dev ", "--no-default-groups ", "--compile-bytecode ")
-    for word in words:
-        sync = f"{sync} ".replace(f" {word}", " ").strip()
-    return [sync, *others]
+    return _uv(project, has_extras)
+
+
+def _uv(project: Project, has_extras: bool, without: str = "", bytecode: str = "") -> list[str]:
+    """uv's commands; ``without`` and ``bytecode`` are options that production has."""
+    told = pyproject(project)
+    folder = str(PurePosixPath(project.files[0]).parent)
+    if without and "default-groups" in told.get("tool", {}).get("uv", {}):
+        without = "--no-default-groups"
+    itself = ["--no-install-project"]
+    if len(project.files) > 2:
+        itself = ["--all-packages", "--no-install-workspace"]
+    groups = [f"--{kind} {name}" for kind, name in _groups(told, project.groups)]
+    place = [f"--project {folder}"] if folder != "." else []
+    sync = ["uv sync --locked", without, *itself, bytecode, *groups, *place]
+    extras = [
+        "uv pip install --python /opt/venv/bin/python", bytecode,
+        "--requirement container/requirements.txt",
+    ]  # fmt: skip
+    return [" ".join(filter(None, words)) for words in ([sync, extras] if has_extras else [sync])]
 
 
 def pyproject(project: Project) -> dict[str, Any]:
