@@ -177,7 +177,7 @@ def test_the_web_container_is_killed(platform):
         platform.kill("web")
         uploads.reach(5)
     holds(platform, uploads)
-    assert platform.states()["web"][1] >= 1  # the engine started it again
+    assert platform.restarts("web") >= 1  # the engine started it again
 
 
 def test_the_worker_is_killed_in_a_task(stack, platform):

@@ -71,8 +71,8 @@ class Site:
 class Watch:
     """Clients that ask again and again, from now until ``stop``.
 
-    One fetches each of ``paths``. One sends each of ``forms``, a path with the forms to send
-    there, one after the other: "/add/": [{"title": "Emma"}, …].
+    One fetches each of ``paths``. One sends each of ``forms``: by the path, an iterator that has
+    one form more whenever it is asked.
     """
 
     def __init__(
