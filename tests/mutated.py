@@ -88,18 +88,26 @@ def claims(path: Path) -> list[str]:
     return found
 
 
+def changed(run: Run) -> list[str]:
+    """The sources of the changed chapter's cells, its exercises left out.
+
+    Raises AssertionError when a text to change is not in exactly one cell.
+    """
+    sources = [cell.source for cell in _own_code(run.chapter)]
+    for old, new in run.changes:
+        found = [index for index, source in enumerate(sources) if old in source]
+        assert len(found) == 1, f"{len(found)} cells hold {old!r}"
+        sources[found[0]] = sources[found[0]].replace(old, new)
+    return sources
+
+
 def failing(run: Run, folder: Path) -> list[str]:
-    """Run the changed chapter, its exercises left out; returns the claims that failed, in order.
+    """Run the changed chapter; returns the claims that failed, in order.
 
     ``folder`` takes the changed copies of the files that the chapter starts from.
     """
     notebook = nbformat.v4.new_notebook()
-    cells = _own_code(run.chapter)
-    for old, new in run.changes:
-        found = [cell for cell in cells if old in cell.source]
-        assert len(found) == 1, f"{len(found)} cells hold {old!r}"
-        found[0].source = found[0].source.replace(old, new)
-    sources = [cell.source for cell in cells]
+    sources = changed(run)
     if run.files:
         _copy(run, folder)
         sources.insert(0, OTHER_FILES.format(folder=str(folder)))

@@ -3,6 +3,8 @@
 import mutated
 import pytest
 
+from workshop.paths import ROOT
+
 FILES = sorted(mutated.MUTATIONS.glob("*.toml"))
 
 
@@ -16,3 +18,10 @@ def test_every_claim_is_seen_failing_or_has_a_reason(file):
     assert [claim for claim in claims if claim not in seen and claim not in reasons] == []
     assert len(seen) >= 0.9 * len(claims) or len(claims) - len(seen) == 1
     print(f"{file.stem}: {len(seen)} of {len(claims)} claims are seen failing")
+
+
+@pytest.mark.parametrize("run", [run for file in FILES for run in mutated.runs(file)], ids=str)
+def test_each_text_that_is_changed_is_in_one_place(run):
+    mutated.changed(run)
+    for path, old, _ in run.files:
+        assert old in (ROOT / path).read_text(encoding="utf-8")
