@@ -5,7 +5,7 @@ to HTTPS is in their way. /livez needs nothing. /readyz asks every database.
 """
 
 from app.wsgi import application as project
-from django.db import connections
+from django.db import DatabaseError, connections
 
 
 def application(environ, start_response):
@@ -14,11 +14,7 @@ def application(environ, start_response):
         return answer(start_response, "200 OK", "alive")
     if path == "/readyz":
         try:
-            for connection in connections.all():
-                try:
-                    connection.ensure_connection()
-                finally:
-                    connection.close()
+            ask_databases()
         except Exception as error:
             return answer(start_response, "503 Service Unavailable", f"no database: {error}")
         return answer(start_response, "200 OK", "ready")
@@ -28,3 +24,15 @@ def application(environ, start_response):
 def answer(start_response, status, text):
     start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [text.encode()]
+
+
+def ask_databases():
+    for connection in connections.all():
+        # A kept connection says nothing about now: its server may be gone.
+        connection.close()
+        try:
+            connection.ensure_connection()
+            if not connection.is_usable():
+                raise DatabaseError(f"{connection.alias} does not answer")
+        finally:
+            connection.close()
