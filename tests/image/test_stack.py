@@ -20,6 +20,17 @@ services:
     environment:
       THUMBNAIL_SECONDS: "2"
 """,
+    "nowhere.yaml": """\
+services:
+  worker:
+    environment:
+      BROKER_URL: redis://127.0.0.1:9/0
+    # As in compose.yaml, and sooner at its end.
+    healthcheck:
+      start_period: 5s
+      interval: 2s
+      retries: 2
+""",
     # Room for few covers.
     "small.yaml": """\
 volumes:
@@ -191,16 +202,19 @@ def test_the_worker_is_killed_in_a_task(stack, platform):
     holds(platform, uploads)
 
 
-def test_the_database_is_restarted_then_hangs(platform):
+def test_the_database_is_restarted_then_hangs(stack, platform):
     # Fewer clients than threads: each one that waits for the database occupies a thread.
     with always_alive(platform), Uploads(platform.site, clients=2) as uploads:
         uploads.reach(5)
         platform.restart("db")
         uploads.reach(5)
         with platform.hanging("db"):
-            time.sleep(3)  # /livez is asked some thirty times
+            # Its kept connections are open, and nobody answers.
+            ready = stack.typed("docker compose exec -T web sh container/entrypoint.sh ready")
         uploads.reach(5)
     holds(platform, uploads)
+    assert ready.status != 0
+    assert "no answer" in ready.stderr
 
 
 @pytest.mark.slow
@@ -289,6 +303,22 @@ def test_a_port_that_is_taken_is_said_and_nothing_is_lost(stack, platform):
     assert "port is already allocated" in refused.stderr
     assert platform.site.answers()
     stack.done("docker compose -p $ME-second down --volumes")
+
+
+@pytest.mark.slow
+def test_a_queue_out_of_reach_at_the_start_is_said_and_the_task_is_done_later(stack, platform):
+    platform.stop("worker")
+    upload(platform, "Catharine")
+    nowhere = Compose(stack, "-f compose.yaml -f nowhere.yaml")
+    refused = stack.typed(f"{nowhere.command} up --detach --wait --no-deps worker")
+    assert refused.status != 0
+    assert "unhealthy" in refused.stderr
+    said = nowhere.done("logs worker")
+    assert "connecting to 127.0.0.1:9. Connection refused" in said
+    assert "Trying again in" in said
+    assert platform.rows()["Catharine"].status == "waiting"
+    platform.up("worker")
+    wait_for(lambda: platform.rows()["Catharine"].status == "ready", 60)
 
 
 @pytest.mark.slow
