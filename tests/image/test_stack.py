@@ -1,7 +1,6 @@
 """The whole site by Compose: rights, the way of a task, and faults."""
 
 import json
-import time
 
 import pytest
 from acceptance import Compose, Uploads, always_alive, holds, picture

@@ -101,7 +101,7 @@ class Watch:
             self._site.url + path,
             headers=self._site.http.headers,
             proxies={"http": ""},
-            timeout=10,
+            timeout=30,
         )
 
     def _post(
