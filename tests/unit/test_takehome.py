@@ -426,3 +426,19 @@ def test_a_report_in_a_line_as_json_and_as_a_page():
     assert (report.holds, report.as_json()["properties"][1]["state"]) == (False, "fails")
     assert "&lt;b&gt;" in report.page()
     assert Report("shop", report.properties[::2]).holds
+
+
+def test_a_key_that_a_package_brings_is_public_and_one_of_the_project_is_not():
+    from workshop.layers.unwanted import Finding
+    from workshop.takehome.proof import private
+
+    public = "/opt/venv/lib/python3.13/site-packages/aiosmtpd/tests/certs/server.key"
+    found = [
+        Finding("secret files", public),
+        Finding("secrets in settings", "SECRET_KEY=x"),
+        Finding("secret files", "/app/certs/server.key"),
+        Finding("secrets in settings", "API_TOKEN=x"),
+        Finding(".git", "/app/.git"),
+        Finding("caches", "/root/.cache"),
+    ]
+    assert private(found, {"SECRET_KEY": "x"}) == found[2:5]

@@ -6,7 +6,7 @@ import html
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from ..build import buildx
 from ..engine import client, session
 from ..errors import WorkshopError
 from ..layers.look import Look, look_into
+from ..layers.unwanted import Finding
 from ..run import containers, drain
 from ..run.containers import Container
 from ..show.console import say
@@ -171,23 +172,12 @@ class Proof:
         own = [
             f for f in look.unwanted().findings if f.layer is None or f.layer >= look.base_layers
         ]
-        for name, kinds in (
-            ("it holds no compiler and no cache", ("compilers", "caches")),
-            ("it holds no secret and no history of git", ("secret files", ".git")),
-        ):
-            found = [
-                f
-                for f in own
-                if f.kind in kinds
-                or (".git" in kinds and "secret" in f.kind and not self._is_harmless(f.place))
-            ]
-            self.add(name, not found, ", ".join(f"{f.kind} at {f.place}" for f in found[:3]))
+        tools = [f for f in own if f.kind in ("compilers", "caches")]
+        self.add("it holds no compiler and no cache", not tools, _places(tools))
+        kept = private(own, self.made.answered)
+        self.add("it holds no secret and no history of git", not kept, _places(kept))
         hidden = sum(s.bytes for s in look.superseded_paths if s.stored_by >= look.base_layers)
         self.add("it hides next to no bytes of its own", hidden < 1_000_000, size(hidden))
-
-    def _is_harmless(self, place: str) -> bool:
-        """Packages bring keys for their own tests, and the build's placeholders are no secrets."""
-        return "site-packages" in place or place.partition("=")[0] in self.made.answered
 
     # The server
 
@@ -371,3 +361,25 @@ def _raised(log: str) -> str:
 def _last(done: containers.Output) -> str:
     lines = (done.stderr or done.stdout).strip().splitlines()
     return lines[-1][:200] if lines else f"exit status {done.status}"
+
+
+def private(findings: Sequence[Finding], answered: Mapping[str, str]) -> list[Finding]:
+    """The secrets, and what git keeps.
+
+    What packages bring is public: some have keys for their own tests. And what was ``answered``
+    for the build, by name, are placeholders.
+    """
+    return [
+        f
+        for f in findings
+        if f.kind == ".git"
+        or (
+            "secret" in f.kind
+            and "/site-packages/" not in f.place
+            and f.place.partition("=")[0] not in answered
+        )
+    ]
+
+
+def _places(findings: Sequence[Finding]) -> str:
+    return ", ".join(f"{f.kind} at {f.place}" for f in findings[:3])
