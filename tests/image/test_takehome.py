@@ -129,6 +129,19 @@ def needs_variables(folder):
     strangers.change(folder, "shop/settings.py", "DEBUG = True", wanted)
 
 
+def follows_debug(folder):
+    """With DEBUG, a middleware asks for an address that exists with DEBUG only."""
+    strangers.startproject(folder)
+    wanted = 'import os\nDEBUG = os.environ.get("DJANGO_DEBUG", "True") == "True"'
+    strangers.change(folder, "shop/settings.py", "DEBUG = True", wanted)
+    with (folder / "shop" / "settings.py").open("a") as settings:
+        settings.write('if DEBUG:\n    MIDDLEWARE = ["shop.toolbar.toolbar", *MIDDLEWARE]\n')
+    (folder / "shop" / "toolbar.py").write_text(
+        "from django.urls import reverse\n\n\n"
+        'def toolbar(answer):\n    return lambda request: reverse("toolbar") and answer(request)\n'
+    )
+
+
 def stale_requirements(folder):
     shutil.copytree(SAMPLE_PROJECT, folder, dirs_exist_ok=True)
     (folder / "requirements.txt").write_text("django==1.11\n")
@@ -227,7 +240,7 @@ def pdm(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
-    [crlf, asgi_alone, allow_list, needs_variables, stale_requirements, nested, newest_django,
+    [crlf, asgi_alone, allow_list, needs_variables, follows_debug, stale_requirements, nested, newest_django,
      poetry, pipenv, pdm, strangers.split_settings],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):

@@ -268,6 +268,15 @@ def test_each_part_of_the_overlay_has_its_reason(tmp_path, part, settings, other
     assert part not in refused.parts
 
 
+def test_a_variable_that_turns_debug_off_is_set_before_the_settings_are_read(tmp_path):
+    found = project.find(strangers.startproject(tmp_path))
+    answers = Answers(settings=NOTHING, other=FOLLOWS, switch="DJANGO_DEBUG")
+    text = write.settings(plan.make(found, ["django", "gunicorn"], answers))
+    switch = text.index('os.environ.setdefault("DJANGO_DEBUG", "False")')
+    assert switch < text.index("from shop.settings import *")
+    assert "\nDEBUG = " not in text
+
+
 def test_sqlite_among_the_code_moves_to_a_folder_of_its_own(tmp_path):
     database = {"default": {"engine": "django.db.backends.sqlite3", "name": "/app/db.sqlite3"}}
     made = decided(strangers.startproject(tmp_path), databases=database)

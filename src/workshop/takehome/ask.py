@@ -66,7 +66,7 @@ def ask(
         )
     answers = Answers(
         told["variables"], told["answers"], told.get("other") or {}, told["is_random_key"],
-        told["made"], told["packages"],
+        told["switch"], told["made"], told["packages"],
     )  # fmt: skip
     return answers, more
 

@@ -33,12 +33,16 @@ _NAME = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)")
 
 @dataclass
 class Answers:
-    """What Django said in a container of the project's packages; see probe.py."""
+    """What Django said in a container of the project's packages; see probe.py.
+
+    ``switch`` is the variable that turns DEBUG off, where DEBUG is on without it.
+    """
 
     variables: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     other: dict[str, Any] = field(default_factory=dict)
     is_random_key: bool = False
+    switch: str = ""
     made: list[str] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
 
@@ -164,6 +168,7 @@ def make(
         "writable": writable,
         "title": _title(project),
         "settings": project.settings,
+        "switch": answers.switch if answers else "",
         "parts": parts,
         "names": _names(parts, settings),
         "hosts": settings.get("allowed_hosts") or ["localhost", "127.0.0.1"],
@@ -211,7 +216,7 @@ def _parts(
     if answers is None:
         return []
     found = []
-    if settings["debug"]:
+    if settings["debug"] or answers.switch:
         found.append("debug")
     if other.get("secret_key") != "asked-by-the-workshop" and (
         answers.is_random_key or settings["secret_key"].startswith("django-insecure")

@@ -144,19 +144,33 @@ def files():
     }
 
 
-def main():
-    before = files()
-    variables, error, answers = {}, "", None
+def settled(given):
+    """The answers with ``given`` variables, those that had to be added, and the last error."""
+    added, error, answers = {}, "", None
     for _ in range(TRIES):
-        answers, error = ask(variables)
+        answers, error = ask({**given, **added})
         if answers is not None:
             break
         name = missing(error)
-        if not name or name in variables:
+        if not name or name in added:
             break
-        variables[name] = value_for(name)
-    result = {"variables": variables, "error": error, "answers": answers}
+        added[name] = value_for(name)
+    return answers, added, error
+
+
+def main():
+    before = files()
+    answers, variables, error = settled({})
+    result = {"error": error, "switch": ""}
+    if answers and answers["debug"]:
+        # A server's DEBUG is off. Where a variable does that, all other settings may follow it.
+        for name in ("DEBUG", "DJANGO_DEBUG"):
+            quiet, more, _ = settled({**variables, name: "False"})
+            if quiet and not quiet["debug"]:
+                answers, variables, result["switch"] = quiet, {**variables, **more}, name
+                break
     if answers:
+        given = {**variables, **({result["switch"]: "False"} if result["switch"] else {})}
         # The same with other variables: what follows them is read from the environment.
         asked = {
             "DATABASE_URL": "postgres://workshop:workshop@probe.example:5432/probe",
@@ -164,12 +178,11 @@ def main():
             "DJANGO_ALLOWED_HOSTS": "probe.example",
             "SECRET_KEY": "asked-by-the-workshop",
             "DJANGO_SECRET_KEY": "asked-by-the-workshop",
-            "DEBUG": "False",
-            "DJANGO_DEBUG": "False",
         }
-        result["other"], _ = ask({**variables, **asked})
-        again, _ = ask(variables)
+        result["other"], _ = ask({**given, **asked})
+        again, _ = ask(given)
         result["is_random_key"] = bool(again) and again["secret_key"] != answers["secret_key"]
+    result["answers"], result["variables"] = answers, variables
     result["made"] = sorted(files() - before)
     result["packages"] = {
         re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(): d.version
