@@ -3,7 +3,7 @@
 UV := $(shell command -v uv || echo .tools/bin/uv)
 UV_VERSION := 0.13.9
 
-.PHONY: help lab test test-all outputs lint format doctor clean
+.PHONY: help lab test test-all outputs site lint format doctor clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test-all: $(UV)  ## that, and what is slow: benchmarks, uncached builds, other e
 
 outputs: $(UV)  ## run all notebooks and store their outputs (ARGS=02 for one)
 	@$(UV) run workshop run --in-place $(ARGS)
+
+site: $(UV)  ## make the site from the stored outputs: _build/site/index.html
+	@$(UV) run sphinx-build -q -W --keep-going -c docs -d _build/doctrees . _build/site && echo _build/site/index.html
 
 lint: $(UV)  ## check style, types, imports between rooms, Dockerfiles, scripts, workflows
 	@$(UV) run pytest --numprocesses=0 tests/unit/test_lint.py

@@ -22,7 +22,7 @@ from .layers.look import look_into
 from .layers.sources import forget
 from .lesson import exercises
 from .lesson.workspace import Workspace
-from .paths import DOCKERFILE, SITE, WORKSPACES
+from .paths import DOCKERFILE, EXECUTED, WORKSPACES
 from .show.console import say, write_anywhere
 from .show.display import size
 from .takehome.plan import PARTS
@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--report", type=Path, metavar="FILE", help="write the report as a page")
     made = command("lab", _lab, "Prepare everything, then open JupyterLab on the first notebook.")
     made.add_argument("--no-browser", action="store_true", help="print the address only")
-    made = command("run", _run, "Execute notebooks headless; results under _site/.")
+    made = command("run", _run, "Execute notebooks headless; results under _executed/.")
     made.add_argument("notebook", nargs="*", help="a file or its number; all without one")
     made.add_argument("--in-place", action="store_true", help="also store outputs in notebooks/")
     made = command("progress", _progress, "Which exercises are solved.")
@@ -225,10 +225,10 @@ def _run(options: argparse.Namespace) -> None:
     from .lesson import notebooks
 
     notebooks.chapters(options.notebook)
-    _refuse_what_cannot_be_written(SITE)
+    _refuse_what_cannot_be_written(EXECUTED)
     prepare()
-    written = notebooks.run(options.notebook, SITE, options.in_place)
-    print(f"Wrote {len(written)} files to {SITE}.")
+    written = notebooks.run(options.notebook, EXECUTED, options.in_place)
+    print(f"Wrote {len(written)} files to {EXECUTED}.")
 
 
 def _progress(options: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ DOCKERFILE = ROOT / "Dockerfile"
 ENTRYPOINT = ROOT / "entrypoint.sh"
 VARIANTS = ROOT / "variants"
 WORKSPACES = ROOT / ".workspaces"
-SITE = ROOT / "_site"
+EXECUTED = ROOT / "_executed"
 
 
 def state_folder() -> Path:

@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import turns
-from playwright.sync_api import TimeoutError, expect, sync_playwright
+from playwright.sync_api import TimeoutError, expect
 
-from workshop.engine import apt, session
+from workshop.engine import session
 from workshop.lesson import exercises, notebooks
 from workshop.paths import NOTEBOOKS, ROOT, WORKSPACES
 
@@ -22,23 +21,6 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as on Un
 
 START_S = 120
 RUN_MS = 180_000  # also until a kernel has started, on a busy machine
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# As root Chromium needs --no-sandbox; the rest keeps it from calling home.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        if apt.os_release().get("ID") != "debian":
-            pytest.fail("No Chromium or Chrome here. Install one, then run the test again.")
-        apt.install("Chromium for the tests in a browser", ["chromium", "fonts-liberation"])
-        path = shutil.which("chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -240,8 +240,8 @@ def pdm(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
-    [crlf, asgi_alone, allow_list, needs_variables, follows_debug, stale_requirements, nested, newest_django,
-     poetry, pipenv, pdm, strangers.split_settings],
+    [crlf, asgi_alone, allow_list, needs_variables, follows_debug, stale_requirements, nested,
+     newest_django, poetry, pipenv, pdm, strangers.split_settings],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):
     make(tmp_path)

@@ -1,11 +1,13 @@
 """``check`` prints a proven claim, and a false one says what was expected and seen."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 
 from workshop import check
 from workshop.errors import WorkshopError
+from workshop.lesson import claims
 from workshop.lesson.claims import ClaimFailed
 
 
@@ -105,3 +107,27 @@ def test_a_notebook_shows_an_error_without_a_traceback():
         "✘ It broke.",
         "→ Correct it.",
     ]
+
+
+def test_what_a_claim_has_seen_is_kept_when_outputs_are_stored(tmp_path, monkeypatch):
+    kept, stored = tmp_path / "kept", tmp_path / "claims.json"
+    monkeypatch.setenv(claims.KEEP, str(kept))
+    monkeypatch.setattr(claims, "KEPT", stored)
+    size, place = 300, f"{claims.ROOT}/Dockerfile"
+    check("the image is large", size > 200)
+    check("the file is there", place)
+    claims.remember("01-first", kept, "linux")
+    claims.remember("00-before", kept, "linux")
+    told = json.loads(stored.read_text())
+    assert list(told) == ["00-before", "01-first"]
+    assert told["01-first"]["machine"] == "linux"
+    assert told["01-first"]["claims"] == [
+        {"cell": 0, "claim": "the image is large", "asked": "size > 200", "seen": "size = 300"},
+        {"cell": 0, "claim": "the file is there", "asked": "place", "seen": "place = 'Dockerfile'"},
+    ]
+
+
+def test_nothing_is_kept_otherwise(monkeypatch):
+    monkeypatch.delenv(claims.KEEP, raising=False)
+    monkeypatch.setattr(claims, "_keep", None)
+    check("one is one", 1 == 1)

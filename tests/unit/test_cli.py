@@ -261,8 +261,8 @@ def test_results_that_cannot_be_written_are_known_before_the_run(
     no_engine, monkeypatch, tmp_path, kind, capsys
 ):
     (tmp_path / "file").write_text("")
-    site = tmp_path / "file" / ("" if kind == "a file" else "_site")
-    monkeypatch.setattr(cli, "SITE", site)
+    site = tmp_path / "file" / ("" if kind == "a file" else "_executed")
+    monkeypatch.setattr(cli, "EXECUTED", site)
     assert cli.main(["run", "99"]) == 1
     assert capsys.readouterr().err.startswith(f"✘ The results go to {site}, which can't be")
 

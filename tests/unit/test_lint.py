@@ -102,6 +102,28 @@ def test_workflows_are_valid_and_end_in_time():
         assert done.returncode == 0, done.stdout
 
 
+def test_the_configuration_of_read_the_docs_is_valid():
+    done = run(
+        str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.readthedocs", ".readthedocs.yaml"
+    )
+    assert done.returncode == 0, done.stdout
+
+
+# Words of other languages, names of options, and words that tests misspell on purpose.
+KNOWN_WORDS = "fo,requir,januar,runn,dokcer,whats,vertexes,whe,couldn,efine,rovide"
+
+
+def test_spelling():
+    files = run("git", "ls-files").stdout.splitlines()
+    text = [name for name in files if not name.endswith((".png", ".lock", ".json"))]
+    # Pictures in notebooks are long words.
+    done = run(
+        str(BIN / "codespell"), "--ignore-regex", "[A-Za-z0-9+/=]{80,}",
+        "--ignore-words-list", KNOWN_WORDS, *text,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
 def test_every_target_that_a_workflow_makes_is_in_the_makefile():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):

@@ -94,7 +94,7 @@ class _Turns:
             medians = {column: statistics.median(values) for column, values in taken[name].items()}
             known = {"bytes_over_base": over, "compressed_bytes": packed, **medians}
             rows[name] = {column: known[column] for column in COLUMNS if column in known}
-        return Benchmark(rows, self.rounds, self.busy, date, machine())
+        return Benchmark(rows, self.rounds, self.busy, date, client.machine())
 
 
 @contextmanager
@@ -121,14 +121,4 @@ def _what_else_runs() -> str:
     return (
         f"Before it began, this machine's load was {load}, and {len(others)} other containers "
         "ran on the engine."
-    )
-
-
-def machine() -> str:
-    """The engine's machine in words, because that is where everything ran."""
-    told = client.connect().info()
-    return (
-        f"{told['OSType']} {told['Architecture']}, {told['NCPU']} processors, "
-        f"{told['MemTotal'] / 1e9:.0f} GB of memory, Docker Engine {told['ServerVersion']} "
-        f"with the {told['Driver']} store"
     )

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ..engine import client
 from ..show.console import step
 from ..show.display import Composed, Table
 from . import stack
-from .measure import machine
 from .report import STORED, markdown
 
 TRIES = 10
@@ -55,11 +55,11 @@ class Migrators(Composed):
 
     def as_markdown(self) -> str:
         """The table in README.md."""
-        return markdown([("", *_HEADS), ("---", "---:", "---:"), *self.rows()])
+        return markdown([("way", *_HEADS), ("---", "---:", "---:"), *self.rows()])
 
     def parts(self) -> Table:
         caption = f"{TOGETHER} containers migrate at once, measured on {self.date}"
-        return Table(caption, ("", *_HEADS), self.rows(), right=_HEADS)
+        return Table(caption, ("way", *_HEADS), self.rows(), right=_HEADS)
 
 
 _HEADS = ("tries with a failure", "containers that failed")
@@ -77,7 +77,7 @@ def run() -> Migrators:
             with step(f"Try {number + 1} of {TRIES}"):
                 for way, options in WAYS.items():
                     statuses[way].append(_try(site, options))
-    return Migrators(statuses, datetime.now(UTC).date().isoformat(), machine())
+    return Migrators(statuses, datetime.now(UTC).date().isoformat(), client.machine())
 
 
 def _try(site: stack.Stack, options: str) -> list[int]:

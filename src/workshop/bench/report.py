@@ -90,7 +90,7 @@ class Benchmark(Composed):
 
     def as_markdown(self) -> str:
         """What was measured, as the table in README.md: a line for each column."""
-        lines = [["", *self.rows], ["---"] * (len(self.rows) + 1)]
+        lines = [["measured", *self.rows], ["---"] * (len(self.rows) + 1)]
         for name in self.columns:
             head, show = COLUMNS[name]
             lines.append([head, *(show(row[name]) for row in self.rows.values())])
@@ -112,10 +112,10 @@ class Benchmark(Composed):
         rounds = f"medians of {self.rounds} rounds" if self.rounds > 1 else "one round"
         return Stack(
             [
-                Table(f"Times as much as {to}, {rounds}", ("", *heads), ratios, right=heads),
+                Table(f"Times as much as {to}, {rounds}", ("image", *heads), ratios, right=heads),
                 Table(
                     f"Measured on {self.date}",
-                    ("", *heads),
+                    ("image", *heads),
                     [(name, *values) for name, values in shown.items()],
                     right=heads,
                 ),

@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ..engine import client
 from ..errors import WorkshopError
 from ..show.console import step
 from ..show.display import Composed, Table
 from . import stack
-from .measure import machine
 from .report import STORED, markdown
 
 # As in compose.yaml: then Docker kills.
@@ -96,11 +96,11 @@ class Workers(Composed):
 
     def as_markdown(self) -> str:
         """The table in README.md."""
-        return markdown([("", *_HEADS), ("---", *["---:"] * len(_HEADS)), *self.rows()])
+        return markdown([("way", *_HEADS), ("---", *["---:"] * len(_HEADS)), *self.rows()])
 
     def parts(self) -> Table:
         caption = f"a worker is stopped in the middle of its tasks, measured on {self.date}"
-        return Table(caption, ("", *_HEADS), self.rows(), right=_HEADS)
+        return Table(caption, ("way", *_HEADS), self.rows(), right=_HEADS)
 
 
 _HEADS = ("tasks lost", "begun twice", "done twice", "stopped after", "last task done after")
@@ -119,7 +119,7 @@ def run() -> Workers:
             site.space.write("way.yaml", json.dumps({"services": {"worker": worker}}))
             with step(f"Stopping a worker: {way}"):
                 stops[way] = _stop(site)
-    return Workers(stops, datetime.now(UTC).date().isoformat(), machine())
+    return Workers(stops, datetime.now(UTC).date().isoformat(), client.machine())
 
 
 def _stop(site: stack.Stack) -> Stop:

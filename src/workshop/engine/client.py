@@ -414,6 +414,16 @@ def connect() -> docker.DockerClient:
     return open_client(in_use())
 
 
+def machine() -> str:
+    """The engine and its machine in words, because that is where everything runs."""
+    told = connect().info()
+    return (
+        f"{told['OSType']} {told['Architecture']}, {told['NCPU']} processors, "
+        f"{told['MemTotal'] / 1e9:.0f} GB of memory, Docker Engine {told['ServerVersion']} "
+        f"with the {told['Driver']} store"
+    )
+
+
 def check_engine() -> dict[str, Any]:
     """What the engine in use says of itself (GET /version), if it can build the tutorial.
 

@@ -6,17 +6,14 @@ Runs are headless: progress goes to standard error, a cell a line.
 from __future__ import annotations
 
 import asyncio
-import base64
-import copy
 import logging
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,22 +21,18 @@ import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
-from traitlets.config import Config
 
+from ..engine import client
 from ..errors import WorkshopError
 from ..paths import NOTEBOOKS, ROOT
 from ..show.console import say
-from . import minutes, workspace
+from . import claims, minutes, workspace
 
 FIRST = "00-start-here.ipynb"
 # JupyterLab's own settings for the tutorial: it asks nothing and fetches no news.
 SETTINGS = Path(__file__).with_name("lab")
 CELL_TIMEOUT_S = 900
-# In a page, cells are coloured as what they hold. Names of Pygments' lexers.
-LANGUAGES = {"%%dockerfile": "docker", "%%terminal": "bash"}
-_PICTURE = re.compile(r"\]\(([\w./-]+\.png)\)")
 
 
 def chapters(names: Iterable[str] = ()) -> list[Path]:
@@ -69,8 +62,10 @@ class _KernelManager(AsyncKernelManager):
         await super().shutdown_kernel(now=now, restart=restart)
 
 
-def execute(path: Path) -> nbformat.NotebookNode:
+def execute(path: Path, variables: Mapping[str, str]) -> nbformat.NotebookNode:
     """Run all cells of a notebook in a new kernel and return it with its outputs.
+
+    ``variables`` are added to the kernel's environment.
 
     Raises WorkshopError with the failed cell's number, source and error, and
     KeyboardInterrupt when SIGTERM or SIGINT came; the kernel and what it ran are then gone.
@@ -86,7 +81,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
             number += 1
             say(f"  {path.stem}  cell {number}/{len(code)}  {first_line(cell.source)}")
 
-    client = NotebookClient(
+    runner = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_S,
         kernel_name="python3",
@@ -95,9 +90,9 @@ def execute(path: Path) -> nbformat.NotebookNode:
         record_timing=False,
         kernel_manager_class=_KernelManager,
     )
-    manager = cast(_KernelManager, client.create_kernel_manager())
+    manager = cast(_KernelManager, runner.create_kernel_manager())
     try:
-        client.execute(env={**os.environ, "WORKSHOP_PROGRESS": "0"})
+        runner.execute(env={**os.environ, "WORKSHOP_PROGRESS": "0", **variables})
     except (Exception, asyncio.CancelledError) as error:
         # At SIGTERM and SIGINT nbclient interrupts the cell and ends the kernel, and then fails
         # in one of several ways.
@@ -124,44 +119,27 @@ def first_line(source: str) -> str:
     return source.strip().partition("\n")[0][:60]
 
 
-def run(names: Iterable[str], site: Path, in_place: bool = False) -> list[Path]:
-    """Execute notebooks into ``site``, each as a notebook and as HTML; returns what it wrote.
+def run(names: Iterable[str], folder: Path, in_place: bool = False) -> list[Path]:
+    """Execute notebooks into ``folder``; returns what it wrote.
 
-    With ``in_place`` the notebooks themselves get the new outputs, and how long they ran is kept.
+    With ``in_place`` the notebooks themselves get the new outputs, and how long they ran and
+    what their claims have seen is kept.
     """
     written = []
-    site.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / "claims.jsonl"
     for path in chapters(names):
+        kept.write_text("", encoding="utf-8")
         start = time.monotonic()
-        executed = execute(path)
+        executed = execute(path, {claims.KEEP: str(kept)} if in_place else {})
         if in_place:
             write(executed, path)
             minutes.remember(path.stem, time.monotonic() - start)
-        write(executed, site / path.name)
-        page = site / f"{path.stem}.html"
-        page.write_text(as_page(executed), encoding="utf-8")
-        written += [site / path.name, page]
+            claims.remember(path.stem, kept, client.machine())
+        write(executed, folder / path.name)
+        written.append(folder / path.name)
+    kept.unlink()
     return written
-
-
-def as_page(notebook: nbformat.NotebookNode) -> str:
-    """The notebook as a page of HTML."""
-    colours = Config({"HighlightMagicsPreprocessor": {"enabled": True, "languages": LANGUAGES}})
-    shown = copy.deepcopy(notebook)
-    # Only in cells of IPython are magics looked for.
-    shown.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
-    # A page is read far from the folder that pictures lie in. nbconvert could embed them as well,
-    # but then it closes each <details> behind its summary, so that nothing is folded.
-    for cell in shown.cells:
-        if cell.cell_type == "markdown":
-            cell.source = _PICTURE.sub(_embedded, cell.source)
-    page: str = HTMLExporter(config=colours).from_notebook_node(shown)[0]
-    return page
-
-
-def _embedded(picture: re.Match[str]) -> str:
-    data = base64.b64encode((NOTEBOOKS / picture[1]).read_bytes()).decode()
-    return f"](data:image/png;base64,{data})"
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:

@@ -1,0 +1,147 @@
+"""The site of `make site`, in a real browser: its links, its search, and who can read it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import expect
+
+from workshop.paths import NOTEBOOKS, ROOT
+
+BIN = Path(sys.executable).parent
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+CHAPTERS = [f"notebooks/{path.stem}" for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+BESIDE = ["docs/glossary", "docs/claims", "docs/api", "CONTRIBUTING", "SECURITY", "CHANGELOG"]
+# One of each kind; the others are as slow to look at.
+QUICK = ["README", "notebooks/02-builder-stage", "docs/glossary"]
+PAGES = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+    for name in ["README", *CHAPTERS, *BESIDE]
+]
+THEMES = ("light", "dark")
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1300, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the site. A warning, as of a link that leads nowhere, is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [
+            BIN / "sphinx-build", "-q", "-W", "--keep-going", "-c", "docs",
+            "-d", folder / "doctrees", ".", folder / "html",
+        ],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder / "html"
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Opens a page of the site, and in the end asks whether it fetched something from elsewhere."""
+    contexts, asked = [], []
+
+    def opened(name, theme="light", viewport=DESK):
+        context = browser.new_context(color_scheme=theme, viewport=viewport)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"file://{site}/{name}.html")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_a_visitor_begins_at_the_readme(visit):
+    page = visit("index")
+    page.wait_for_url("**/README.html")
+    expect(page.locator("h1")).to_contain_text("Dockerfile for Django Devs")
+    chapters = page.locator(".sidebar-tree").get_by_role("link", name="02 Build the builder stage")
+    expect(chapters).to_be_visible()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="lychee has no wheel for Windows")
+def test_no_link_within_the_site_leads_nowhere(site):
+    done = subprocess.run(
+        [BIN / "lychee", "--offline", "--include-fragments", "--no-progress", site],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_everybody_can_read_it(visit, name):
+    """Contrast, the order of headings, texts for pictures, names of buttons: axe's rules."""
+    for theme in THEMES:
+        page = visit(name, theme)
+        page.evaluate(AXE)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        told = [
+            f"{theme}: {rule['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+            for rule in found
+            for node in rule["nodes"][:3]
+        ]
+        assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_it_fits_a_phone(visit, name):
+    page = visit(name, viewport=PHONE)
+    widths = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    needs, has = page.evaluate(widths)
+    assert needs <= has
+
+
+def test_cells_have_the_colours_of_what_they_hold(visit):
+    page = visit("notebooks/02-builder-stage")
+    first = page.locator(".cell_input", has_text="%%dockerfile builder")
+    expect(first.locator(".k").first).to_have_text("FROM")
+    shell = page.locator(".cell_input", has_text="%%terminal --out tools")
+    expect(shell.locator(".nv").first).to_have_text("$IMAGE")
+
+
+def test_a_solution_is_folded(visit):
+    page = visit("notebooks/02-builder-stage")
+    solution = page.locator("details", has=page.get_by_text("A solution", exact=True)).first
+    expect(solution.locator("pre")).not_to_be_visible()
+    solution.locator("summary").click()
+    expect(solution.locator("pre")).to_be_visible()
+
+
+def test_search_finds_a_word_of_a_chapter(visit):
+    page = visit("README")
+    page.get_by_placeholder("Search").fill("pg_try_advisory_lock")
+    page.keyboard.press("Enter")
+    found = page.locator("#search-results a", has_text="PostgreSQL and migrations")
+    expect(found.first).to_be_visible()
+
+
+def test_a_cell_is_copied_without_its_output(visit):
+    page = visit("notebooks/02-builder-stage")
+    cell = page.locator(".cell_input", has_text="%%dockerfile workdir")
+    cell.hover()
+    expect(cell.locator("button.copybtn")).to_be_visible()
+
+
+def test_it_is_read_without_a_mouse(visit):
+    """Tab goes to the link over all others, then through the page; each stop is seen."""
+    page = visit("notebooks/02-builder-stage")
+    stops = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        stops.append(
+            page.evaluate(
+                "(() => { const e = document.activeElement, s = getComputedStyle(e);"
+                " return [e.innerText || e.ariaLabel || e.placeholder || e.title,"
+                " s.outlineStyle !== 'none' || s.boxShadow !== 'none'] })()"
+            )
+        )
+    assert "Skip to content" in stops[0][0]
+    assert [text for text, is_seen in stops if not is_seen] == []
