@@ -43,7 +43,15 @@ autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 
 # What is beside the chapters, in the order in which it is listed.
-BESIDE = ["docs/glossary", "docs/claims", "docs/api", "CONTRIBUTING", "SECURITY", "CHANGELOG"]
+BESIDE = [
+    "docs/glossary",
+    "docs/claims",
+    "docs/teaching",
+    "docs/api",
+    "CONTRIBUTING",
+    "SECURITY",
+    "CHANGELOG",
+]
 
 
 class CellLexer(Lexer):

@@ -13,7 +13,15 @@ from workshop.paths import NOTEBOOKS, ROOT
 BIN = Path(sys.executable).parent
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 CHAPTERS = [f"notebooks/{path.stem}" for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
-BESIDE = ["docs/glossary", "docs/claims", "docs/api", "CONTRIBUTING", "SECURITY", "CHANGELOG"]
+BESIDE = [
+    "docs/glossary",
+    "docs/claims",
+    "docs/teaching",
+    "docs/api",
+    "CONTRIBUTING",
+    "SECURITY",
+    "CHANGELOG",
+]
 # One of each kind; the others are as slow to look at.
 QUICK = ["README", "notebooks/02-builder-stage", "docs/glossary"]
 PAGES = [

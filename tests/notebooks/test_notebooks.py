@@ -160,6 +160,21 @@ def test_the_minutes_agree_between_the_chapters_and_their_maps():
             assert row.rstrip(" |").endswith(f"| {minutes}"), row
 
 
+def test_the_schedules_for_teaching_have_these_minutes_and_fit_their_time():
+    guide = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+    counted = {
+        path.stem[:2]: (m.chapter, m.exercises)
+        for path in notebooks.chapters()
+        if (m := minutes.of_chapter(path))
+    }
+    for limit, table in zip((90, 180, 360), guide.split("| Teaching |")[1:], strict=True):
+        rows = re.findall(r"(?m)^\| (\d\d) [^|]+\| (\d+) \| (\d+) \|$", table)
+        assert rows
+        for number, teaching, solving in rows:
+            assert counted[number] == (int(teaching), int(solving)), number
+        assert sum(int(teaching) + int(solving) for _, teaching, solving in rows) <= limit
+
+
 def test_the_minutes_are_those_that_are_counted(notebook):
     """`workshop minutes` prints them."""
     found = minutes.of_chapter(notebook["path"])
