@@ -136,8 +136,15 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("notebook", nargs="*", help="a file or its number; all without one")
     made.add_argument("--in-place", action="store_true", help="also store outputs in notebooks/")
     made = command("progress", _progress, "Which exercises are solved.")
-    made.add_argument(
+    instead = made.add_mutually_exclusive_group()
+    instead.add_argument(
         "--reset", metavar="NOTEBOOK", help="begin this chapter anew: a file or its number"
+    )
+    instead.add_argument(
+        "--save", type=Path, metavar="FILE", help="write it to a file to hand over"
+    )
+    instead.add_argument(
+        "--collect", type=Path, metavar="FOLDER", help="the table of a room, from such files"
     )
     command("minutes", _minutes, "How long each chapter takes, and its exercises.")
     made = command("build", _build, "Build a Dockerfile against the sample project.")
@@ -240,7 +247,10 @@ def _progress(options: argparse.Namespace) -> None:
         Workspace(chapter.stem)  # what an earlier one left is removed
         exercises.forget(chapter.stem)
         print(f"{chapter.stem} begins anew. Its cells are yours: git restores them, if you like.")
-    print(exercises.progress())
+    if options.save:
+        exercises.save(options.save)
+        print(f"Wrote {options.save}.")
+    print(exercises.collect(options.collect) if options.collect else exercises.progress())
 
 
 def _minutes(_: argparse.Namespace) -> None:

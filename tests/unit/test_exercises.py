@@ -70,3 +70,28 @@ def test_a_file_that_was_cut_off_counts_as_nothing_solved(reader):
 def test_an_exercise_that_is_gone_does_not_count():
     exercises.exercise("no-longer-there", lambda: None)
     assert rows()[CHAPTER] == ("0 of 2", "add-a-worker, say-goodbye")
+
+
+def test_the_table_of_a_room_is_made_of_the_files_that_were_handed_over(tmp_path):
+    exercises.exercise("add-a-worker", lambda: None)
+    room = tmp_path / "room"
+    room.mkdir()
+    exercises.save(room / "ada.json")
+    exercises.exercise(exercises.names(CHAPTER)[1], lambda: None)
+    exercises.save(room / "bo.json")
+    (room / "notes.json").write_text("[1]")
+    (room / "list.json").write_text('{"exercises solved in dockerfile-workshop": ["04"]}')
+    (room / "cut.json").write_text('{"exercises')
+    table, others = exercises.collect(room).parts
+    column = table.headers.index("04")
+    assert [(row[0], row[column]) for row in table.rows] == [
+        ("ada", "1"), ("bo", "2"), ("solved all, of 2", "1")
+    ]  # fmt: skip
+    assert others == ("Not a file of `workshop progress --save`: cut.json, list.json, notes.json.")
+
+
+def test_a_folder_without_such_files_is_refused(tmp_path):
+    with pytest.raises(WorkshopError, match="holds no file"):
+        exercises.collect(tmp_path)
+    with pytest.raises(WorkshopError, match="is no folder"):
+        exercises.collect(tmp_path / "nothing")

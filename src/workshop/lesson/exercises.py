@@ -13,9 +13,11 @@ from pathlib import Path
 from ..engine import session
 from ..errors import WorkshopError
 from ..paths import NOTEBOOKS, WORKSPACES
-from ..show.display import Table
+from ..show.display import Stack, Table
 from . import workspace
 
+# The one key of a file that is handed over.
+FORM = "exercises solved in dockerfile-workshop"
 _VERDICT = re.compile(r'^exercise\("([\w-]+)"', re.MULTILINE)
 
 
@@ -61,6 +63,47 @@ def progress() -> Table:
         if everything:
             rows.append((path.stem, f"{len(done)} of {len(everything)}", ", ".join(left)))
     return Table("Exercises", ("chapter", "solved", "left"), rows)
+
+
+def save(path: Path) -> None:
+    """Write what this session's reader has solved to a file, to hand over."""
+    path.write_text(json.dumps({FORM: _read()}, indent=2) + "\n", encoding="utf-8")
+
+
+def collect(folder: Path) -> Stack:
+    """The progress of a room: one row for each file that ``save`` wrote into ``folder``.
+
+    A file that is something else is named below the table. Raises WorkshopError when there is
+    none, or no such folder.
+    """
+    if not folder.is_dir():
+        raise WorkshopError(f"{folder} is no folder.", "Name the one with the files handed over.")
+    chapters = {
+        path.stem: all_
+        for path in sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
+        if (all_ := names(path.stem))
+    }
+    rows, others, sums = [], [], dict.fromkeys(chapters, 0)
+    for path in sorted(folder.glob("*.json")):
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))[FORM]
+            counts = {
+                name: len({*all_} & {*known.get(name, [])}) for name, all_ in chapters.items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            others.append(path.name)
+            continue
+        sums = {name: sums[name] + (counts[name] == len(all_)) for name, all_ in chapters.items()}
+        rows.append((path.stem, *map(str, counts.values())))
+    if not rows:
+        raise WorkshopError(
+            f"{folder} holds no file of `workshop progress --save`.",
+            "Let each participant run it, and put their files there.",
+        )
+    rows.append((f"solved all, of {len(rows)}", *map(str, sums.values())))
+    heads = ("participant", *(name[:2] for name in chapters))
+    below = [f"Not a file of `workshop progress --save`: {', '.join(others)}."] if others else []
+    return Stack([Table("Exercises solved, by chapter", heads, rows, right=heads[1:]), *below])
 
 
 def forget(chapter: str) -> None:
