@@ -30,6 +30,8 @@ nb_execution_mode = "off"
 myst_heading_anchors = 4
 
 html_theme = "furo"
+pygments_style = "a11y-light"
+pygments_dark_style = "a11y-dark"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
