@@ -54,6 +54,8 @@ def _explain(frame: FrameType, condition: object) -> tuple[str, str]:
             value = eval(name, frame.f_globals, frame.f_locals)  # no calls in it
         except Exception:  # a comprehension's own name, say
             continue
+        if callable(value):  # a method that is passed on tells nothing
+            continue
         shown = repr(value)
         seen[name] = shown if len(shown) <= 400 else shown[:399] + "…"
     return (
