@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 
 import executing
 from IPython import get_ipython
@@ -54,7 +54,7 @@ def _explain(frame: FrameType, condition: object) -> tuple[str, str]:
             value = eval(name, frame.f_globals, frame.f_locals)  # no calls in it
         except Exception:  # a comprehension's own name, say
             continue
-        if callable(value):  # a method that is passed on tells nothing
+        if callable(value) or isinstance(value, ModuleType):  # only its name would be told
             continue
         shown = repr(value)
         seen[name] = shown if len(shown) <= 400 else shown[:399] + "…"
