@@ -48,6 +48,12 @@ def names(chapter: str) -> list[str]:
     return [found[1] for source in sources if (found := _VERDICT.search(source))]
 
 
+def _chapters() -> dict[str, list[str]]:
+    """The chapters that have exercises, in order, and the names of these."""
+    paths = sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
+    return {path.stem: found for path in paths if (found := names(path.stem))}
+
+
 def solved(chapter: str) -> list[str]:
     """The names of the exercises of a chapter that this session's reader has solved."""
     known = _read().get(chapter, [])
@@ -57,11 +63,10 @@ def solved(chapter: str) -> list[str]:
 def progress() -> Table:
     """One row a chapter: how many of its exercises are solved, and which are left."""
     rows = []
-    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb")):
-        everything, done = names(path.stem), solved(path.stem)
+    for chapter, everything in _chapters().items():
+        done = solved(chapter)
         left = [name for name in everything if name not in done]
-        if everything:
-            rows.append((path.stem, f"{len(done)} of {len(everything)}", ", ".join(left)))
+        rows.append((chapter, f"{len(done)} of {len(everything)}", ", ".join(left)))
     return Table("Exercises", ("chapter", "solved", "left"), rows)
 
 
@@ -78,11 +83,7 @@ def collect(folder: Path) -> Stack:
     """
     if not folder.is_dir():
         raise WorkshopError(f"{folder} is no folder.", "Name the one with the files handed over.")
-    chapters = {
-        path.stem: all_
-        for path in sorted(NOTEBOOKS.glob("[0-9][0-9]-*.ipynb"))
-        if (all_ := names(path.stem))
-    }
+    chapters = _chapters()
     rows, others, sums = [], [], dict.fromkeys(chapters, 0)
     for path in sorted(folder.glob("*.json")):
         try:
