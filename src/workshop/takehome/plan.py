@@ -168,7 +168,7 @@ def make(
         "writable": writable,
         "title": _title(project),
         "settings": project.settings,
-        "switch": answers.switch if answers else "",
+        "switch": answers.switch if answers and "debug" in parts else "",
         "parts": parts,
         "names": _names(parts, settings),
         "hosts": settings.get("allowed_hosts") or ["localhost", "127.0.0.1"],
