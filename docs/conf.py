@@ -4,10 +4,8 @@
 """
 
 import functools
-import json
 import re
 from importlib.metadata import version as installed
-from pathlib import Path
 
 import nbformat
 from pygments.lexer import Lexer
@@ -16,7 +14,7 @@ from pygments.lexers.python import PythonLexer
 from pygments.token import Name
 from pygments.util import ClassNotFound
 
-ROOT = Path(__file__).parents[1]
+from workshop.lesson import claims, notebooks
 
 project = "Dockerfile for Django Devs"
 release = installed("dockerfile-workshop")
@@ -87,7 +85,7 @@ def titles():
     """The title of each chapter, by the name of its file."""
     return {
         path.stem: nbformat.read(path, as_version=4).cells[0].source.partition("\n")[0].lstrip("# ")
-        for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+        for path in notebooks.chapters()
     }
 
 
@@ -105,10 +103,10 @@ def code(text):
     return "`` " + text.replace("|", "\\|") + " ``" if text else ""
 
 
-def claims():
+def claims_as_tables():
     """The claims of all chapters as tables; `workshop run --in-place` keeps them."""
     lines = []
-    for chapter, told in json.loads((ROOT / "docs" / "claims.json").read_text("utf-8")).items():
+    for chapter, told in claims.stored().items():
         lines += [
             "", f"## {chapter[:2]} {titles()[chapter]}", "",
             f"[The chapter](../notebooks/{chapter}.ipynb), measured on {told['date']}: "
@@ -126,7 +124,7 @@ def add_to_pages(app, docname, source):
     if docname == root_doc:
         source[0] += contents()
     if docname == "docs/claims":
-        source[0] += claims()
+        source[0] += claims_as_tables()
 
 
 def setup(app):

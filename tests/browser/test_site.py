@@ -1,5 +1,6 @@
 """The site of `make site`, in a real browser: its links, its search, and who can read it."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,20 +9,13 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import expect
 
-from workshop.paths import NOTEBOOKS, ROOT
+from workshop.lesson import notebooks
+from workshop.paths import ROOT
 
 BIN = Path(sys.executable).parent
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-CHAPTERS = [f"notebooks/{path.stem}" for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
-BESIDE = [
-    "docs/glossary",
-    "docs/claims",
-    "docs/teaching",
-    "docs/api",
-    "CONTRIBUTING",
-    "SECURITY",
-    "CHANGELOG",
-]
+CHAPTERS = [f"notebooks/{path.stem}" for path in notebooks.chapters()]
+BESIDE = runpy.run_path(str(ROOT / "docs" / "conf.py"))["BESIDE"]
 # One of each kind; the others are as slow to look at.
 QUICK = ["README", "notebooks/02-builder-stage", "docs/glossary"]
 PAGES = [

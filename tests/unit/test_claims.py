@@ -127,6 +127,19 @@ def test_what_a_claim_has_seen_is_kept_when_outputs_are_stored(tmp_path, monkeyp
     ]
 
 
+def test_of_a_long_collection_the_size_is_kept_and_of_a_long_text_the_beginning(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv(claims.KEEP, str(tmp_path / "kept"))
+    many, text = list(range(100)), "x" * 300
+    check("there are many", many)
+    check("it is long", text)
+    first, second = map(json.loads, (tmp_path / "kept").read_text().splitlines())
+    assert first["seen"] == "many = list of 100"
+    assert second["seen"].startswith("text = 'xxx")
+    assert second["seen"].endswith("x…")
+
+
 def test_nothing_is_kept_otherwise(monkeypatch):
     monkeypatch.delenv(claims.KEEP, raising=False)
     monkeypatch.setattr(claims, "_keep", None)

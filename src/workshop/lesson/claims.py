@@ -6,10 +6,12 @@ import ast
 import json
 import os
 import sys
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any
 
 import executing
 from IPython import get_ipython
@@ -36,16 +38,23 @@ def check(claim: str, condition: object) -> None:
     if condition:
         print(f"✔ {claim}")
         if KEEP in os.environ:
-            _keep(claim, *_explain(sys._getframe(1), condition))
+            _keep(claim, *_explain(sys._getframe(1), condition, _told))
         return
     expected, seen = _explain(sys._getframe(1), condition)
     raise ClaimFailed(f"{claim}\n  expected: {expected}\n  seen:     {seen}")
 
 
-def _explain(frame: FrameType, condition: object) -> tuple[str, str]:
+def _shortened(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 400 else shown[:399] + "…"
+
+
+def _explain(
+    frame: FrameType, condition: object, show: Callable[[object], str] = _shortened
+) -> tuple[str, str]:
     call = executing.Source.executing(frame).node
     if not isinstance(call, ast.Call) or len(call.args) != 2:
-        return "a true value", repr(condition)
+        return "a true value", show(condition)
     asked = call.args[1]
     seen = {}
     for part in _readable_parts(asked):
@@ -56,11 +65,10 @@ def _explain(frame: FrameType, condition: object) -> tuple[str, str]:
             continue
         if callable(value) or isinstance(value, ModuleType):  # only its name would be told
             continue
-        shown = repr(value)
-        seen[name] = shown if len(shown) <= 400 else shown[:399] + "…"
+        seen[name] = show(value)
     return (
         ast.unparse(asked),
-        ", ".join(f"{name} = {value}" for name, value in seen.items()) or repr(condition),
+        ", ".join(f"{name} = {value}" for name, value in seen.items()) or show(condition),
     )
 
 
@@ -91,11 +99,19 @@ class Measured:
     seen: str
 
 
+def _told(value: object) -> str:
+    """A value for the site; of a long one the beginning, or of a collection the size."""
+    shown = repr(value).replace(f"{ROOT}/", "")
+    if len(shown) <= SHOWN:
+        return shown
+    if isinstance(value, Collection) and not isinstance(value, str | bytes):
+        return f"{type(value).__name__} of {len(value)}"
+    return shown[: SHOWN - 1] + "…"
+
+
 def _keep(claim: str, asked: str, seen: str) -> None:
-    seen = seen.replace(f"{ROOT}/", "")
     shell = get_ipython()
     cell = shell.execution_count if shell else 0
-    seen = seen if len(seen) <= SHOWN else seen[: SHOWN - 1] + "…"
     line = json.dumps(asdict(Measured(cell, claim, asked, seen)))
     with Path(os.environ[KEEP]).open("a", encoding="utf-8") as file:
         file.write(line + "\n")
@@ -104,7 +120,7 @@ def _keep(claim: str, asked: str, seen: str) -> None:
 def remember(chapter: str, kept: Path, machine: str) -> None:
     """Keep what a chapter's claims have seen in one run: ``kept`` is what its kernel wrote."""
     lines = kept.read_text(encoding="utf-8").splitlines()
-    told = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    told = stored()
     told[chapter] = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine,
@@ -112,3 +128,9 @@ def remember(chapter: str, kept: Path, machine: str) -> None:
     }
     text = json.dumps(dict(sorted(told.items())), indent=1, ensure_ascii=False)
     KEPT.write_text(text + "\n", encoding="utf-8")
+
+
+def stored() -> dict[str, Any]:
+    """For each chapter the date, the machine, and its claims in the form of Measured."""
+    told: dict[str, Any] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    return told
