@@ -121,7 +121,8 @@ def test_what_a_cell_holds_can_be_typed_in_the_terminal(lab, browser):
         "docker build -q -t $IMAGE . > id && docker images -q --no-trunc $IMAGE | diff id -": "",
     }
     for number, (command, answer) in enumerate(commands.items()):
-        page.keyboard.type(f"({command}) > {number}.txt 2>&1; echo $? > {number}.status")
+        # In one piece, as pasted: single keys were lost when the machine was busy.
+        page.keyboard.insert_text(f"({command}) > {number}.txt 2>&1; echo $? > {number}.status")
         page.keyboard.press("Enter")
         status = folder / f"{number}.status"
         deadline = time.monotonic() + START_S
