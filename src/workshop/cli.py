@@ -22,7 +22,7 @@ from .layers.look import look_into
 from .layers.sources import forget
 from .lesson import exercises
 from .lesson.workspace import Workspace
-from .paths import DOCKERFILE, EXECUTED, WORKSPACES
+from .paths import DOCKERFILE, EXECUTED, NOTEBOOKS, ROOT, SLIDES, WORKSPACES, copy_carried
 from .show.console import say, write_anywhere
 from .show.display import size
 from .takehome.plan import PARTS
@@ -135,6 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     made = command("run", _run, "Execute notebooks headless; results under _executed/.")
     made.add_argument("notebook", nargs="*", help="a file or its number; all without one")
     made.add_argument("--in-place", action="store_true", help="also store outputs in notebooks/")
+    made = command("slides", _slides, "Make slides of chapters, under _slides/.")
+    made.add_argument("notebook", nargs="*", help="a file or its number; all without one")
     made = command("progress", _progress, "Which exercises are solved.")
     instead = made.add_mutually_exclusive_group()
     instead.add_argument(
@@ -196,6 +198,14 @@ def _engine(options: argparse.Namespace) -> int:
     return 0 if host else 1
 
 
+def _require_tutorial() -> None:
+    if not NOTEBOOKS.is_dir():
+        raise WorkshopError(
+            f"The notebooks are not in {ROOT}.",
+            "`workshop lab` puts them there. If you have moved them, go into their folder first.",
+        )
+
+
 def prepare() -> None:
     """What every command that builds needs: an engine and the base images."""
     embedded.ensure()
@@ -223,12 +233,15 @@ def _take_home(options: argparse.Namespace) -> int:
 def _lab(options: argparse.Namespace) -> int:
     from .lesson import notebooks  # takes a second to load, which no other command should wait for
 
+    if copy_carried():
+        say(f"✔ The notebooks are yours to change, in {ROOT}.")
     prepare()
     doctor.examine(lambda check: say(str(check)))
     return notebooks.lab(browser=not options.no_browser)
 
 
 def _run(options: argparse.Namespace) -> None:
+    _require_tutorial()
     from .lesson import notebooks
 
     notebooks.chapters(options.notebook)
@@ -238,7 +251,17 @@ def _run(options: argparse.Namespace) -> None:
     print(f"Wrote {len(written)} files to {EXECUTED}.")
 
 
+def _slides(options: argparse.Namespace) -> None:
+    from .lesson import slides
+
+    _require_tutorial()
+    _refuse_what_cannot_be_written(SLIDES)
+    for page in slides.make(options.notebook, SLIDES):
+        print(page)
+
+
 def _progress(options: argparse.Namespace) -> None:
+    _require_tutorial()
     if options.reset:
         from .lesson import notebooks
 
@@ -254,6 +277,7 @@ def _progress(options: argparse.Namespace) -> None:
 
 
 def _minutes(_: argparse.Namespace) -> None:
+    _require_tutorial()
     from .lesson import minutes, notebooks
 
     print(minutes.as_table(notebooks.chapters()))
@@ -272,6 +296,7 @@ def _refuse_what_cannot_be_written(folder: Path) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
+    _require_tutorial()
     if not options.file.is_file():
         raise WorkshopError(f"There is no file {options.file}.", "Name a Dockerfile with -f.")
     try:
@@ -303,6 +328,7 @@ def _layers(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
+    _require_tutorial()
     from .bench import measure, migrators, workers
 
     prepare()

@@ -87,7 +87,7 @@ def _engine() -> str:
 
 
 def _disk() -> str:
-    free = shutil.disk_usage(ROOT).free / 1e9
+    free = shutil.disk_usage(ROOT if ROOT.is_dir() else ROOT.parent).free / 1e9
     root = client.connect().info().get("DockerRootDir", "")
     # The engine may live in a virtual machine, whose disk can't be seen from here.
     with contextlib.suppress(OSError):

@@ -12,8 +12,25 @@ import platformdirs
 
 APP = "dockerfile-workshop"
 
-# The package runs from the repo (an editable install), never from site-packages alone.
-ROOT = Path(__file__).resolve().parents[2]
+# What an installed package carries along; in a clone these files are above the package.
+CARRIED = Path(__file__).with_name("tutorial")
+
+
+def _root() -> Path:
+    """The folder with the notebooks: the clone, or a reader's copy of what was installed.
+
+    A copy is looked for in the current folder and above it; `workshop lab` makes one in the
+    home folder where there is none.
+    """
+    if not CARRIED.is_dir():
+        return Path(__file__).resolve().parents[2]
+    here = Path(os.path.abspath("."))
+    copies = (f for f in (here, *here.parents) if (f / "notebooks" / FIRST).is_file())
+    return next(copies, Path(os.path.expanduser("~"), "dockerfile-for-django-devs"))
+
+
+FIRST = "00-start-here.ipynb"
+ROOT = _root()
 NOTEBOOKS = ROOT / "notebooks"
 SAMPLE_PROJECT = ROOT / "sample_project"
 DOCKERFILE = ROOT / "Dockerfile"
@@ -21,6 +38,20 @@ ENTRYPOINT = ROOT / "entrypoint.sh"
 VARIANTS = ROOT / "variants"
 WORKSPACES = ROOT / ".workspaces"
 EXECUTED = ROOT / "_executed"
+SLIDES = ROOT / "_slides"
+
+
+def copy_carried() -> bool:
+    """Make the reader's copy of what was installed; true if it was not there.
+
+    Raises OSError when the folder can't be made.
+    """
+    if not CARRIED.is_dir() or (NOTEBOOKS / FIRST).is_file():
+        return False
+    # The first chapter comes last: a copy that was interrupted has none, and is made again.
+    shutil.copytree(CARRIED, ROOT, ignore=shutil.ignore_patterns(FIRST), dirs_exist_ok=True)
+    shutil.copy2(CARRIED / "notebooks" / FIRST, NOTEBOOKS)
+    return True
 
 
 def state_folder() -> Path:

@@ -25,11 +25,10 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from ..engine import client
 from ..errors import WorkshopError
-from ..paths import NOTEBOOKS, ROOT
+from ..paths import FIRST, NOTEBOOKS, ROOT
 from ..show.console import say
 from . import claims, minutes, workspace
 
-FIRST = "00-start-here.ipynb"
 # JupyterLab's own settings for the tutorial: it asks nothing and fetches no news.
 SETTINGS = Path(__file__).with_name("lab")
 CELL_TIMEOUT_S = 900
