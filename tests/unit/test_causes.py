@@ -31,3 +31,9 @@ def test_a_forbidden_pull_is_a_proxy_on_the_way_to_the_official_registry_alone()
     text = "error: 403 Forbidden"
     assert isinstance(pull.pull_problem("x:1", "", text), pull.OutOfReach)
     assert not isinstance(pull.pull_problem("x:1", "mirror", text), pull.OutOfReach)
+
+
+def test_a_cache_that_lost_a_layer_is_to_be_emptied():
+    found = causes.find("build", "ERROR: failed to solve: layer does not exist")
+    assert found is not None
+    assert "docker builder prune" in found.fix

@@ -109,3 +109,28 @@ def test_where_processes_are_hidden_nothing_is_removed(
     with pytest.raises(WorkshopError, match="hides root's processes"):
         embedded.stop(folders)
     assert folders.images.is_dir()
+
+
+def test_what_is_still_in_use_is_unmounted_a_little_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folders = Folders(tmp_path / "run", tmp_path / "data")
+    mount = f"{folders.data}/overlay"
+    tries = []
+
+    def umount(*command: str) -> str:
+        tries.append(command)
+        if len(tries) < 3:
+            raise WorkshopError(f"umount {mount} failed: target is busy.")
+        return ""
+
+    monkeypatch.setattr(embedded, "_mounts", lambda folders: [mount])
+    monkeypatch.setattr(embedded.root, "run", umount)
+    embedded._unmount(mount, folders)
+    assert tries == [("umount", mount)] * 3
+
+    tries.clear()
+    monkeypatch.setattr(embedded, "UNMOUNT_S", -1.0)
+    with pytest.raises(WorkshopError, match="target is busy") as caught:
+        embedded._unmount(mount, folders)
+    assert f"fuser --verbose --mount {mount}" in caught.value.fix

@@ -137,6 +137,12 @@ TABLE = (
     ),
     Cause(
         "build",
+        r"layer does not exist",
+        "The engine's build cache has lost a layer, as when an engine is killed during a build.",
+        "Empty the cache (`docker builder prune --all`), and run the cell again.",
+    ),
+    Cause(
+        "build",
         r"CERTIFICATE_VERIFY_FAILED|x509:|invalid peer certificate",
         "A TLS certificate was not trusted: a proxy of your network probably signs traffic anew.",
         "Give the base image your company's certificate; README.md, “Behind a proxy”, says how.",

@@ -36,6 +36,7 @@ BUILD_CACHE = "15GB"
 DAEMON = "/usr/sbin/dockerd"
 START_S = 60.0
 END_S = 60.0
+UNMOUNT_S = 15.0
 
 # What Debian and Ubuntu call the parts of Docker Engine with buildx and compose.
 PACKAGES = {
@@ -465,10 +466,29 @@ def _mounts(folders: Folders) -> list[str]:
     return sorted((mount for mount in mounts if mount.startswith(ours)), reverse=True)
 
 
+def _unmount(mount: str, folders: Folders) -> None:
+    """Unmount ``mount``. What the engine ran may end a little later than the engine."""
+    deadline = time.monotonic() + UNMOUNT_S
+    while True:
+        try:
+            root.run("umount", mount)
+            return
+        except WorkshopError as error:
+            if mount not in _mounts(folders):
+                return
+            if time.monotonic() > deadline:
+                raise WorkshopError(
+                    f"The engine has ended, and something still uses its files. {error.what}",
+                    f"`sudo fuser --verbose --mount {mount}` says what. End it, then run "
+                    "`uv run workshop engine stop` again.",
+                ) from None
+        time.sleep(0.2)
+
+
 def _take_down(folders: Folders) -> None:
     """Remove what the ended engine left: mounts, interfaces, firewall rules, its run folder."""
     for mount in _mounts(folders):
-        root.run("umount", mount)
+        _unmount(mount, folders)
     bridges = _bridges(folders)
     for name in set(bridges) & set(_interfaces()):
         root.run("ip", "link", "delete", name)
