@@ -14,7 +14,7 @@ from typing import NoReturn
 from ..engine import causes, children, client
 from ..errors import WorkshopError
 from ..show.display import Composed, Stack, Table, Verbatim, command_line, shorten
-from . import grammar, progress
+from . import grammar, progress, slots
 from .progress import LOG_LINES, Step
 
 _EXIT = re.compile(r"exit code: (\d+)")
@@ -112,7 +112,7 @@ def build_image(
     """Run the `docker build` of ``words`` in the folder ``cwd``: the steps, ran or cached.
 
     The labels, and this machine's proxies, are added; ``variables`` are in the command's
-    environment, too. ``tell`` gets a line whenever
+    environment, too. It waits for one of the engine's slots. ``tell`` gets a line whenever
     something moves. Raises BuildFailed; an interrupt cancels the build and passes on. A
     Dockerfile without FROM is never sent to an engine, because BuildKit's reaction (a panic,
     seen on Engine 26.1) ends the whole engine.
@@ -128,20 +128,19 @@ def build_image(
     for name, value in (labels or {}).items():
         real += ["--label", f"{name}={value}"]
     real += client.proxy_options("--build-arg")
-    start = time.monotonic()
-    for _ in range(TRIES):
-        vertices, stray, status = _run(
-            [*real, *typed.words], cwd, {**client.environment(), **(variables or {})}, tell
-        )
-        if not status:
-            found = progress.steps(vertices, dockerfile or "", typed.arguments)
-            return Build(
-                command_line(words), next(iter(typed.tags), ""), found, time.monotonic() - start
-            )
-        is_disturbed = _DISTURBED.search("\n".join(stray)) is not None
-        if not is_disturbed:
-            break
-        tell("another build was at work at the same time; once more")
+    environment = {**client.environment(), **(variables or {})}
+    with slots.slot(tell):
+        start = time.monotonic()
+        for _ in range(TRIES):
+            vertices, stray, status = _run([*real, *typed.words], cwd, environment, tell)
+            seconds = time.monotonic() - start
+            if not status:
+                found = progress.steps(vertices, dockerfile or "", typed.arguments)
+                return Build(command_line(words), next(iter(typed.tags), ""), found, seconds)
+            is_disturbed = _DISTURBED.search("\n".join(stray)) is not None
+            if not is_disturbed:
+                break
+            tell("another build was at work at the same time; once more")
     failure = _failure(vertices, stray, dockerfile or "", typed.arguments)
     if is_disturbed:
         failure.fix = "Another build was at work at the same time. Run the cell again."
