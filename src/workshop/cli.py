@@ -18,6 +18,7 @@ from .bases import images, standin
 from .engine import client, embedded, session
 from .engine.causes import as_problem
 from .errors import WorkshopError
+from .kit import proxy
 from .layers.look import look_into
 from .layers.sources import forget
 from .lesson import exercises
@@ -137,6 +138,12 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--in-place", action="store_true", help="also store outputs in notebooks/")
     made = command("slides", _slides, "Make slides of chapters, under _slides/.")
     made.add_argument("notebook", nargs="*", help="a file or its number; all without one")
+    made = command("pack", _pack, "Pack a kit for a room without a network: an hour or more.")
+    made.add_argument("kit", type=Path, help="the file to write")
+    made.add_argument("notebook", nargs="*", help="a file or its number; all without one")
+    made = command("unpack", _unpack, "Work with a kit in place of the network.")
+    made.add_argument("kit", type=Path, nargs="?", help="the file of a kit")
+    made.add_argument("--undo", action="store_true", help="go back to the network")
     made = command("progress", _progress, "Which exercises are solved.")
     instead = made.add_mutually_exclusive_group()
     instead.add_argument(
@@ -210,6 +217,8 @@ def prepare() -> None:
     """What every command that builds needs: an engine and the base images."""
     embedded.ensure()
     client.check_engine()
+    if client.kit_configuration().exists():
+        proxy.lead_to_it()
     images.ensure()
 
 
@@ -258,6 +267,34 @@ def _slides(options: argparse.Namespace) -> None:
     _refuse_what_cannot_be_written(SLIDES)
     for page in slides.make(options.notebook, SLIDES):
         print(page)
+
+
+def _pack(options: argparse.Namespace) -> None:
+    from .kit import pack
+
+    prepare()
+    packed = pack.pack(options.kit, options.notebook)
+    held = size(options.kit.stat().st_size)
+    print(f"Wrote {options.kit}: {held}, {packed.answers} answers, for {packed.architecture} and")
+    print(f"Python {packed.python}. docs/teaching.md says what to do with it.")
+
+
+def _unpack(options: argparse.Namespace) -> None:
+    from .kit import unpack
+
+    if bool(options.kit) == options.undo:
+        raise WorkshopError("Name the file of a kit, or say --undo, and not both.")
+    embedded.ensure()
+    client.check_engine()
+    if not options.undo:
+        unpacked = unpack.unpack(options.kit)
+        print(f"The kit is ready, without a network: {', '.join(unpacked.chapters)}.")
+        print("`workshop unpack --undo` goes back to the network.")
+        return
+    missing = unpack.undo()
+    print("Back to the network.")
+    if missing:
+        print(f"These base images have to be fetched: {', '.join(missing)} (`workshop images`).")
 
 
 def _progress(options: argparse.Namespace) -> None:
@@ -352,6 +389,9 @@ def _clean(options: argparse.Namespace) -> None:
         for name, reason in done.stayed.items():
             print(f"Stayed: {name}, because the engine says: {reason}")
         if options.all:
+            from .kit import unpack
+
+            unpack.undo()
             print(f"Removed {len(images.remove())} base images.")
     else:
         print("No engine answers, so there is nothing to remove on one.")

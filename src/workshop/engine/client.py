@@ -25,6 +25,7 @@ import urllib3
 from docker.tls import TLSConfig
 
 from ..errors import WorkshopError
+from ..paths import state_folder
 from . import causes
 
 EMBEDDED_HOST = "unix:///run/dockerfile-workshop/docker.sock"
@@ -401,11 +402,18 @@ def environment() -> dict[str, str]:
         variables["DOCKER_TLS_VERIFY" if engine.verify else "DOCKER_TLS"] = "1"
     if engine.certificates:
         variables["DOCKER_CERT_PATH"] = str(engine.certificates)
+    if kit_configuration().exists():
+        variables["DOCKER_CONFIG"] = str(kit_configuration().parent)
     if address() != LOOPBACK:
         # The command line would go to a TCP engine through a proxy.
         for name in ("NO_PROXY", "no_proxy"):
             variables[name] = ",".join(filter(None, [variables.get(name), address().strip("[]")]))
     return variables
+
+
+def kit_configuration() -> Path:
+    """The configuration that leads containers to an unpacked kit; without a kit not there."""
+    return state_folder() / "kit" / "docker" / "config.json"
 
 
 @functools.cache
@@ -453,7 +461,12 @@ def forget() -> None:
 
 
 def proxy_options(flag: str) -> list[str]:
-    """``flag NAME`` for each proxy variable that is set here; docker reads the value itself."""
+    """``flag NAME`` for each proxy variable that is set here; docker reads the value itself.
+
+    With a kit that is unpacked there are none, because it is the proxy.
+    """
+    if kit_configuration().exists():
+        return []
     return [word for name in PROXIES if name in os.environ for word in (flag, name)]
 
 

@@ -1,0 +1,1 @@
+"""A tutorial for a room without a network: what containers fetch is recorded, and replayed."""
