@@ -116,9 +116,9 @@ def test_what_printed_nothing_shows_nothing(recorded):
 @pytest.mark.parametrize(
     ("line", "shown"),
     [
-        ("--first 2", "a1\nb2\n… and 1 more lines"),
+        ("--first 2", "a1\nb2\n… and 1 more line"),
         ("--first 9", "a1\nb2\na3"),
-        ("--only a", "a1\na3\n… and 1 more lines"),
+        ("--only a", "a1\na3\n… and 1 more line"),
         ("--only a --first 1", "a1\n… and 2 more lines"),
         ("--hide", "… and 3 more lines"),
     ],

@@ -106,7 +106,8 @@ def part(shown: Shown, first: int = 0, only: str = "", hide: bool = False) -> Sh
     lines = shown.text().splitlines()
     kept = [line for line in lines if only in line and not hide][: first or None]
     left = len(lines) - len(kept)
-    return Verbatim("\n".join(kept + ([f"… and {left} more lines"] if left else [])))
+    rest = [f"… and {left} more line{'s' if left > 1 else ''}"] if left else []
+    return Verbatim("\n".join(kept + rest))
 
 
 @dataclass
