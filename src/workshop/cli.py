@@ -172,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         ("variations", "the builds of the article's variations instead"),
         ("migrators", "three containers that migrate at once, instead"),
         ("workers", "a worker that is stopped in the middle of its tasks, instead"),
+        ("room", "several readers at once, from an empty build cache, instead"),
     ):
         instead.add_argument(f"--{name}", action="store_true", help=text)
     made.add_argument("--json", action="store_true", help="print the answer as JSON")
@@ -245,7 +246,8 @@ def _lab(options: argparse.Namespace) -> int:
     if copy_carried():
         say(f"✔ The notebooks are yours to change, in {ROOT}.")
     prepare()
-    doctor.examine(lambda check: say(str(check)))
+    if not notebooks.is_of_a_hub():  # who runs the hub has asked, once for all
+        doctor.examine(lambda check: say(str(check)))
     return notebooks.lab(browser=not options.no_browser)
 
 
@@ -257,7 +259,7 @@ def _run(options: argparse.Namespace) -> None:
     _refuse_what_cannot_be_written(EXECUTED)
     prepare()
     written = notebooks.run(options.notebook, EXECUTED, options.in_place)
-    print(f"Wrote {len(written)} files to {EXECUTED}.")
+    print(f"Wrote {len(written)} file{'s' * (len(written) > 1)} to {EXECUTED}.")
 
 
 def _slides(options: argparse.Namespace) -> None:
@@ -366,7 +368,7 @@ def _layers(options: argparse.Namespace) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     _require_tutorial()
-    from .bench import measure, migrators, workers
+    from .bench import measure, migrators, room, workers
 
     prepare()
     found: Any
@@ -374,6 +376,8 @@ def _bench(options: argparse.Namespace) -> None:
         found = migrators.run()
     elif options.workers:
         found = workers.run()
+    elif options.room:
+        found = room.run()
     elif options.variations:
         found = measure.variations(options.rounds)
     else:

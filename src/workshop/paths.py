@@ -14,6 +14,8 @@ APP = "dockerfile-workshop"
 
 # What an installed package carries along; in a clone these files are above the package.
 CARRIED = Path(__file__).with_name("tutorial")
+FOLDER = "dockerfile-for-django-devs"
+FIRST = "00-start-here.ipynb"
 
 
 def _root() -> Path:
@@ -26,10 +28,9 @@ def _root() -> Path:
         return Path(__file__).resolve().parents[2]
     here = Path(os.path.abspath("."))
     copies = (f for f in (here, *here.parents) if (f / "notebooks" / FIRST).is_file())
-    return next(copies, Path(os.path.expanduser("~"), "dockerfile-for-django-devs"))
+    return next(copies, Path(os.path.expanduser("~"), FOLDER))
 
 
-FIRST = "00-start-here.ipynb"
 ROOT = _root()
 NOTEBOOKS = ROOT / "notebooks"
 SAMPLE_PROJECT = ROOT / "sample_project"

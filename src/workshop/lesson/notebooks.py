@@ -160,10 +160,21 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     nbformat.write(notebook, path)
 
 
+def is_of_a_hub() -> bool:
+    """True when a JupyterHub started this process."""
+    return "JUPYTERHUB_API_TOKEN" in os.environ
+
+
 def lab(browser: bool) -> int:
-    """Serve JupyterLab on 127.0.0.1 with a token until Ctrl-C or SIGTERM; its exit status."""
+    """Serve JupyterLab on 127.0.0.1 with a token until Ctrl-C or SIGTERM; its exit status.
+
+    Where a JupyterHub started this, the server is one of the hub's, at the address that it gave.
+    """
+    serve = (
+        ["jupyterhub.singleuser"] if is_of_a_hub() else ["jupyterlab", "--ServerApp.ip=127.0.0.1"]
+    )
     command = [
-        sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1",
+        sys.executable, "-m", *serve,
         "--ServerApp.answer_yes=True",
         f"--ServerApp.root_dir={ROOT}",
         f"--LabApp.app_settings_dir={SETTINGS}",

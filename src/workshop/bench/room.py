@@ -1,0 +1,177 @@
+"""A room on one engine: how long chapters take when several readers run them at once.
+
+Each reader is a process with a session of its own. Before each round the engine's build cache is
+emptied, as it is when a course begins.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..engine import client
+from ..errors import WorkshopError
+from ..lesson import claims
+from ..show.console import say, step
+from ..show.display import Composed, Table
+from .report import STORED, markdown
+
+CHAPTERS = ("02", "03")
+READERS = (1, 2, 4, 8)
+ROOM = 30
+# A reader, in a process: runs the chapters, and says how much memory it and its kernel took.
+READER = """
+import resource
+import sys
+from pathlib import Path
+from workshop.engine import session
+from workshop.lesson import notebooks
+notebooks.run(sys.argv[2:], Path(sys.argv[1]))
+session.remove_leftovers()
+own, kernel = (resource.getrusage(who).ru_maxrss for who in
+               (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+print(own + kernel)
+"""
+
+
+@dataclass(frozen=True)
+class Round:
+    """Readers at once: seconds of each, kB of memory of each, the claims that held for each."""
+
+    readers: int
+    seconds: list[float]
+    memory_kb: list[int]
+    claims: list[int]
+
+
+@dataclass(repr=False)
+class Room(Composed):
+    """The rounds; which chapters, when and where it was."""
+
+    rounds: list[Round]
+    chapters: list[str]
+    date: str
+    machine: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "date": self.date,
+            "machine": self.machine,
+            "chapters": self.chapters,
+            "rounds": [vars(each) for each in self.rounds],
+        }
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Readers, seconds of the slowest, how many times one reader's, and the claims of all.
+
+        The last row is not measured: ROOM readers, on the line through the last two rounds.
+        """
+        alone = self.rounds[0]
+        rows: list[tuple[str, ...]] = []
+        for each in self.rounds:
+            slowest = max(each.seconds)
+            rows.append(
+                (
+                    str(each.readers),
+                    f"{slowest:.0f} s",
+                    f"{slowest / max(alone.seconds):.1f}",
+                    f"{sum(each.claims)} of {each.readers * alone.claims[0]}",
+                    f"{sum(each.memory_kb) / 1e6:.1f} GB",
+                )
+            )
+        before, last = self.rounds[-2:]
+        slope = (max(last.seconds) - max(before.seconds)) / (last.readers - before.readers)
+        then = max(last.seconds) + slope * (ROOM - last.readers)
+        memory = statistics.mean(last.memory_kb) * ROOM / 1e6
+        rows.append(
+            (
+                f"{ROOM}, computed",
+                f"{then:.0f} s",
+                f"{then / max(alone.seconds):.1f}",
+                "",
+                f"{memory:.1f} GB",
+            )
+        )
+        return rows
+
+    def as_markdown(self) -> str:
+        """The table in docs/teaching.md."""
+        rules = ("---:",) * 5
+        return markdown([HEADS, rules, *self.rows()])
+
+    def parts(self) -> Table:
+        caption = f"Chapters {' and '.join(self.chapters)}, measured on {self.date}"
+        return Table(caption, HEADS, self.rows(), right=HEADS)
+
+
+HEADS = ("readers", "the slowest took", "times one reader", "claims that held", "memory")
+
+
+def run() -> Room:
+    """Let 1, 2, 4 and 8 readers run chapters, each round from an empty build cache.
+
+    Takes about half an hour. Raises WorkshopError when a chapter of a reader fails.
+    """
+    rounds = []
+    for readers in READERS:
+        say("… Emptying the engine's build cache")
+        client.run_cli("builder", "prune", "--all", "--force")
+        with step(f"Chapters {' and '.join(CHAPTERS)}, {readers} readers at once"):
+            rounds.append(_round(readers))
+    return Room(rounds, list(CHAPTERS), datetime.now(UTC).date().isoformat(), client.machine())
+
+
+def _round(readers: int) -> Round:
+    with tempfile.TemporaryDirectory(prefix="dockerfile-workshop-") as temporary:
+        folders = [Path(temporary, str(number)) for number in range(readers)]
+        started = [_start(folder) for folder in folders]
+        ended = [_end(process, folder) for process, folder in zip(started, folders, strict=True)]
+        held = [len((folder / "kept.jsonl").read_text().splitlines()) for folder in folders]
+        seconds = [each[0] for each in ended]
+        return Round(readers, seconds, [each[1] for each in ended], held)
+
+
+def _start(folder: Path) -> subprocess.Popen[str]:
+    folder.mkdir()
+    environment = {
+        **os.environ,
+        "WORKSHOP_SESSION": secrets.token_hex(4),
+        claims.KEEP: str(folder / "kept.jsonl"),
+    }
+    code = f"import time; start = time.monotonic()\n{READER}\nprint(time.monotonic() - start)"
+    with (folder / "log").open("w") as log:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(folder / "executed"), *CHAPTERS],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+
+
+def _end(process: subprocess.Popen[str], folder: Path) -> tuple[float, int]:
+    said, _ = process.communicate()
+    if process.returncode:
+        tail = (folder / "log").read_text(encoding="utf-8").splitlines()[-15:]
+        raise WorkshopError("A reader's chapters failed:\n" + "\n".join(tail))
+    memory, seconds = said.split()
+    return float(seconds), int(memory)
+
+
+def stored() -> Room:
+    """The answer that is kept in docs/, with its date and its machine.
+
+    `uv run workshop bench --room --json > docs/room.json` replaces it.
+    """
+    told = json.loads((STORED / "room.json").read_text(encoding="utf-8"))
+    rounds = [Round(**each) for each in told["rounds"]]
+    return Room(rounds, told["chapters"], told["date"], told["machine"])
