@@ -96,14 +96,14 @@ CMD [ "server" ]
 # Into one folder goes what a process of this image loads, or may load.
 FROM final AS collect
 USER root
-# Python and its library, without the parts that develop Python, install packages, draw windows
-# or talk to a person at a terminal.
+# Python and its library, without the parts that develop Python, install packages, draw windows,
+# talk to a person at a terminal, or do slowly in Python what is here in C.
 RUN mkdir /image && cd /image \
     && cp --archive --parents /usr/local/bin/python* /usr/local/lib/libpython* \
         /usr/local/lib/python3.* . \
     && cd usr/local/lib/python3.* \
-    && rm -rf _pyrepl config-* curses ensurepip idlelib pydoc_data site-packages tkinter \
-        turtle* venv && cd lib-dynload && rm -rf _*dbm* _curses* _test* _tkinter* readline* xx*
+    && rm -rf _pydatetime.py _pydecimal.py _pyio.py _pyrepl config-* curses ensurepip idlelib \
+        pydoc_data site-packages tkinter turtle* venv && cd lib-dynload && rm -rf _*dbm* _curses* _test* _tkinter* readline* xx*
 
 # The packages, with bytecode of what the server imports only. Python compiles the rest when it
 # is first used. Nobody reads an application's own static files once they were collected.
