@@ -172,7 +172,7 @@ def stop(folders: Folders = OWN) -> bool:
     pids = _daemons(folders)
     for pid in pids:
         with suppress(WorkshopError):  # it ended just now
-            root.run("kill", "-TERM", str(pid))
+            root.run("sh", "-c", f"kill -TERM {pid}")  # kill is no program everywhere
     deadline = time.monotonic() + END_S
     while pids and (_daemons(folders) or _helpers(folders)) and time.monotonic() < deadline:
         time.sleep(0.1)
