@@ -106,6 +106,10 @@ class Workspace:
         lines = [f"cd {self.path.relative_to(ROOT).as_posix()}", f"export {variables}"]
         if client.host() != client.DEFAULT_HOST:
             lines.append(f"export DOCKER_HOST={client.host()}")
+        if client.kit_configuration().exists():
+            lines.append(
+                f"export DOCKER_CONFIG={shlex.quote(str(client.kit_configuration().parent))}"
+            )
         return lines
 
     # The Dockerfile
