@@ -24,6 +24,8 @@ include_patterns = ["*.md", "notebooks/*.ipynb", "docs/*.md"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 
 nb_execution_mode = "off"
+# Two dashes are the beginning of an option, and not one long dash.
+smartquotes = False
 # Chapters link to headings of other pages as GitHub names them.
 myst_heading_anchors = 4
 
@@ -37,6 +39,7 @@ html_js_files = ["site.js"]
 html_additional_pages = {"index": "start.html"}
 templates_path = ["templates"]
 html_show_sourcelink = False
+html_show_copyright = False
 html_copy_source = False
 
 autodoc_typehints = "signature"
@@ -100,7 +103,7 @@ def contents():
 
 def code(text):
     """Text as code in a cell of a table of Markdown."""
-    return "`` " + text.replace("|", "\\|") + " ``" if text else ""
+    return "`` " + " ".join(text.split()).replace("|", "\\|") + " ``" if text else ""
 
 
 def claims_as_tables():

@@ -9,7 +9,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import expect
 
-from workshop.lesson import notebooks
+from workshop.lesson import claims, notebooks
 from workshop.paths import ROOT
 
 BIN = Path(sys.executable).parent
@@ -99,6 +99,15 @@ def test_it_fits_a_phone(visit, name):
     widths = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     needs, has = page.evaluate(widths)
     assert needs <= has
+
+
+def test_every_claim_is_a_row(visit):
+    rows = visit("docs/claims").locator("table tbody tr")
+    texts = rows.evaluate_all("rows => rows.map(row => [...row.cells].map(c => c.innerText))")
+    told = [one for chapter in claims.stored().values() for one in chapter["claims"]]
+    expected = [(str(one["cell"]), one["claim"].replace("`", "")) for one in told]
+    assert [(row[0], row[1]) for row in texts] == expected
+    assert all(row[2] and row[3] for row in texts)
 
 
 def test_cells_have_the_colours_of_what_they_hold(visit):

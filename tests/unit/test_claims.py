@@ -140,6 +140,17 @@ def test_of_a_long_collection_the_size_is_kept_and_of_a_long_text_the_beginning(
     assert second["seen"].endswith("x…")
 
 
+def test_of_what_is_shown_in_several_lines_the_first_is_kept(tmp_path, monkeypatch):
+    class Shown:
+        def __repr__(self):
+            return "one\ntwo"
+
+    monkeypatch.setenv(claims.KEEP, str(tmp_path / "kept"))
+    lines = Shown()
+    check("it is there", lines)
+    assert json.loads((tmp_path / "kept").read_text())["seen"] == "lines = one …"
+
+
 def test_nothing_is_kept_otherwise(monkeypatch):
     monkeypatch.delenv(claims.KEEP, raising=False)
     monkeypatch.setattr(claims, "_keep", None)

@@ -100,8 +100,9 @@ class Measured:
 
 
 def _told(value: object) -> str:
-    """A value for the site; of a long one the beginning, or of a collection the size."""
-    shown = repr(value).replace(f"{ROOT}/", "")
+    """A value for the site, in a line; of a long one the beginning, or of a collection the size."""
+    first, *more = repr(value).replace(f"{ROOT}/", "").splitlines() or [""]
+    shown = f"{first} …" if more else first
     if len(shown) <= SHOWN:
         return shown
     if isinstance(value, Collection) and not isinstance(value, str | bytes):
