@@ -15,6 +15,7 @@ from ..engine import client
 from ..errors import WorkshopError
 
 READY_S = 60.0
+ANSWER_S = 30.0
 
 
 class Site:
@@ -36,7 +37,7 @@ class Site:
     def answers(self) -> bool:
         """True when the site answers HTTP at all, whatever the status."""
         try:
-            self.http.get(self.url, timeout=5, allow_redirects=False)
+            self.http.get(self.url, timeout=ANSWER_S, allow_redirects=False)
         except requests.RequestException:
             return False
         return True
