@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from workshop.bench import builds, measure, migrators, report, workers
+from workshop.bench import builds, measure, migrators, report, room, workers
 from workshop.bench.dockerfiles import COMPARED_WITH, DOCKERFILES, VARIATIONS
 from workshop.errors import WorkshopError
 from workshop.paths import ROOT
@@ -86,6 +86,30 @@ def test_the_readme_tells_the_stored_answer_of_the_workers():
     assert found.as_markdown() in readme
     assert found.date in readme
     assert list(found.stops) == list(workers.WAYS)
+
+
+def test_the_guide_tells_the_stored_answer_of_a_room():
+    found = room.stored()
+    guide = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+    assert found.as_markdown() in guide
+    assert found.date in guide
+    assert [each.readers for each in found.rounds] == list(room.READERS)
+    # Everybody gets what one reader gets.
+    alone = found.rounds[0].claims[0]
+    assert all(each.claims == [alone] * each.readers for each in found.rounds)
+
+
+def test_a_larger_room_is_on_the_line_through_the_last_two_rounds():
+    rounds = [
+        room.Round(1, [100.0], [200_000], [5]),
+        room.Round(4, [140.0, 160.0, 150.0, 120.0], [200_000] * 4, [5] * 4),
+        room.Round(8, [200.0] * 8, [250_000] * 8, [5] * 7 + [4]),
+    ]
+    rows = room.Room(rounds, ["02"], "2026-01-31", "linux").rows()
+    assert rows[1] == ("4", "160 s", "1.6", "20 of 20", "0.8 GB")
+    assert rows[2] == ("8", "200 s", "2.0", "39 of 40", "2.0 GB")
+    # 10 s for each reader more, and a quarter of a gigabyte.
+    assert rows[3] == ("30, computed", "420 s", "4.2", "", "7.5 GB")
 
 
 def test_failures_of_migrators_are_counted_by_try_and_by_container():
