@@ -14,6 +14,7 @@ from . import proxy
 
 # Builds and `pip` start from this one; the others are services, and fetch nothing.
 FETCHES = "python:3.13-slim"
+RECIPE = Path(__file__).with_name("base.Dockerfile")
 
 
 def _before(name: str) -> str:
@@ -54,13 +55,10 @@ def trusting(kit: str, certificate: bytes) -> Iterator[None]:
             folder = Path(temporary)
             (folder / "kit.crt").write_bytes(certificate)
             for name in BASE_IMAGES:
-                text = f"FROM {name}\nLABEL {proxy.LABEL}={kit}\n"
-                if name == FETCHES:
-                    text += (Path(__file__).with_name("base.Dockerfile")).read_text(
-                        encoding="utf-8"
-                    )
+                text = RECIPE.read_text(encoding="utf-8") if name == FETCHES else f"FROM {name}\n"
                 (folder / "Dockerfile").write_text(text, encoding="utf-8")
-                client.run_cli("buildx", "build", "--quiet", "--tag", name, str(folder))
+                label = f"--label={proxy.LABEL}={kit}"
+                client.run_cli("buildx", "build", "--quiet", label, "--tag", name, str(folder))
         yield
     finally:
         put_back()
