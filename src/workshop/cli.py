@@ -277,8 +277,9 @@ def _pack(options: argparse.Namespace) -> None:
     prepare()
     packed = pack.pack(options.kit, options.notebook)
     held = size(options.kit.stat().st_size)
-    print(f"Wrote {options.kit}: {held}, {packed.answers} answers, for {packed.architecture} and")
-    print(f"Python {packed.python}. docs/teaching.md says what to do with it.")
+    whose = f"{packed.architecture} and Python {packed.python}"
+    print(f"Wrote {options.kit}: {held}, {packed.answers} answers, for {whose}.")
+    print("docs/teaching.md says what to do with it.")
 
 
 def _unpack(options: argparse.Namespace) -> None:
