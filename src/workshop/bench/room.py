@@ -30,16 +30,21 @@ READERS = (1, 2, 4, 8)
 ROOM = 30
 # A reader, in a process: runs the chapters, and says how much memory it and its kernel took.
 READER = """
+import time
+start = time.monotonic()
 import resource
+import shutil
 import sys
 from pathlib import Path
 from workshop.engine import session
 from workshop.lesson import notebooks
+from workshop.paths import WORKSPACES
 notebooks.run(sys.argv[2:], Path(sys.argv[1]))
 session.remove_leftovers()
+shutil.rmtree(WORKSPACES / session.ident())
 own, kernel = (resource.getrusage(who).ru_maxrss for who in
                (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-print(own + kernel)
+print(own + kernel, time.monotonic() - start)
 """
 
 
@@ -71,7 +76,7 @@ class Room(Composed):
         }
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Readers, seconds of the slowest, how many times one reader's, and the claims of all.
+        """Readers, seconds of the slowest, how many times one reader's, claims and memory of all.
 
         The last row is not measured: ROOM readers, on the line through the last two rounds.
         """
@@ -105,8 +110,7 @@ class Room(Composed):
 
     def as_markdown(self) -> str:
         """The table in docs/teaching.md."""
-        rules = ("---:",) * 5
-        return markdown([HEADS, rules, *self.rows()])
+        return markdown([HEADS, ("---:",) * len(HEADS), *self.rows()])
 
     def parts(self) -> Table:
         caption = f"Chapters {' and '.join(self.chapters)}, measured on {self.date}"
@@ -147,10 +151,9 @@ def _start(folder: Path) -> subprocess.Popen[str]:
         "WORKSHOP_SESSION": secrets.token_hex(4),
         claims.KEEP: str(folder / "kept.jsonl"),
     }
-    code = f"import time; start = time.monotonic()\n{READER}\nprint(time.monotonic() - start)"
     with (folder / "log").open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-c", code, str(folder / "executed"), *CHAPTERS],
+            [sys.executable, "-c", READER, str(folder / "executed"), *CHAPTERS],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=log,

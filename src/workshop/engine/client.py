@@ -413,7 +413,7 @@ def environment() -> dict[str, str]:
 
 def kit_configuration() -> Path:
     """The configuration that leads containers to an unpacked kit; without a kit not there."""
-    return state_folder() / "kit" / "docker" / "config.json"
+    return state_folder() / "kit" / "config.json"
 
 
 @functools.cache

@@ -21,7 +21,6 @@ import docker
 
 from ..engine import client
 from ..errors import WorkshopError
-from ..paths import state_folder
 
 IMAGE = "dockerfile-workshop/kit:latest"
 RECORDER = "dockerfile-workshop/kit:recorder"
@@ -35,11 +34,6 @@ NOT_FETCHED = (
     "web",
 )  # fmt: skip
 ANSWERS_S = 60.0
-
-
-def folder() -> Path:
-    """Where this machine keeps what it knows of its kit."""
-    return state_folder() / "kit"
 
 
 def build(target: str, tag: str, files: Mapping[str, bytes], labels: Mapping[str, str]) -> None:

@@ -56,7 +56,6 @@ def undo() -> list[str]:
     missing = bases.put_back()
     with contextlib.suppress(docker.errors.ImageNotFound):
         client.connect().api.remove_image(proxy.IMAGE, force=True)
-    shutil.rmtree(proxy.folder(), ignore_errors=True)
     return missing
 
 
