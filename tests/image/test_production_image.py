@@ -126,6 +126,20 @@ def test_02_an_unknown_command_fails_and_says_what_is_known(production):
     assert done.stdout == ""
 
 
+def test_02_the_server_keeps_its_log_whatever_the_project_does_with_logging(start):
+    # Many projects have this in their settings; without care it switches gunicorn's log off.
+    logging = 'LOGGING = {"version": 1, "disable_existing_loggers": True}'
+    env = {
+        "QUIET": f"from app.settings import *\n{logging}\n",
+        "DJANGO_SETTINGS_MODULE": "quiet",
+        "PYTHONPATH": "/tmp",
+    }
+    command = 'echo "$QUIET" > /tmp/quiet.py && exec sh container/entrypoint.sh server'
+    server = start("sh", "-c", command, env=env, port=8000)
+    assert "Listening at" in server.logs()
+    server.wait_for('"GET / ')
+
+
 # 3: stopping
 
 

@@ -53,7 +53,11 @@ keepalive = 75
 
 
 def on_starting(server):
-    """What is loaded so far stays where it is: memory that nobody writes to stays shared."""
+    """The application is loaded. The log stays on, and its memory stays shared."""
+    # LOGGING with "disable_existing_loggers" has just switched gunicorn's loggers off.
+    for log in server.log.error_log, server.log.access_log:
+        log.disabled = False
+    # What is loaded so far stays where it is: nobody writes to it.
     gc.collect()
     gc.freeze()
 
