@@ -103,7 +103,8 @@ RUN mkdir /image && cd /image \
         /usr/local/lib/python3.* . \
     && cd usr/local/lib/python3.* \
     && rm -rf _pydatetime.py _pydecimal.py _pyio.py _pyrepl config-* curses ensurepip idlelib \
-        pydoc_data site-packages tkinter turtle* venv && cd lib-dynload && rm -rf _*dbm* _curses* _test* _tkinter* readline* xx*
+        pydoc_data site-packages tkinter turtle* venv && \
+    cd lib-dynload && rm -rf _*dbm* _curses* _test* _tkinter* readline* xx*
 
 # The packages, with bytecode of what the server imports only. Python compiles the rest when it
 # is first used. Nobody reads an application's own static files once they were collected.
