@@ -41,6 +41,7 @@ BUILDS = {
     "python:3.13-slim": "Compiling Python {version} for a stand-in (3 to 5 minutes)",
     "postgres:17": "Building a stand-in with Debian's PostgreSQL 17 (half a minute)",
     "redis:8": "Building a stand-in with Debian's Redis 8 (a few seconds)",
+    "registry:2": "Building a stand-in with Debian's registry 2.8 (a few seconds)",
     "node:24-slim": "Building a stand-in with Node.js {version} (half a minute)",
     "node:22-slim": "Building a stand-in with Node.js {version} (half a minute)",
 }
