@@ -336,6 +336,32 @@ def test_a_list_of_images_that_fails_is_asked_for_again(monkeypatch):
         session.tags("workshop-x/a")
 
 
+class Holding:
+    """An engine with these images."""
+
+    def __init__(self, *images):
+        self.api, self.found = self, list(images)
+
+    def images(self, filters):
+        return self.found
+
+
+def test_names_that_begin_with_a_registry_are_of_the_session_too(monkeypatch):
+    engine = Holding(
+        {"RepoTags": ["localhost:5000/workshop-x/a:1"], "RepoDigests": ["workshop-x/a@sha256:1"]},
+        {"RepoTags": ["ghcr.io/me/workshop-x/a/b:1"], "RepoDigests": None},
+        {"RepoTags": ["<none>:<none>"], "RepoDigests": ["localhost/workshop-x/a@sha256:2"]},
+        {"RepoTags": None, "RepoDigests": ["<none>@<none>"]},
+        {"RepoTags": ["my/workshop-x/a:1", "workshop-x/ab:1", "r.io/a/b/workshop-x/a:1"]},
+    )
+    monkeypatch.setattr(session.client, "connect", lambda: engine)
+    assert session.tags("workshop-x/a") == [
+        "ghcr.io/me/workshop-x/a/b:1",
+        "localhost/workshop-x/a@sha256:2",
+        "localhost:5000/workshop-x/a:1",
+    ]
+
+
 def test_images_are_recorded_once(new_ident, monkeypatch, tmp_path):
     monkeypatch.setattr(session, "WORKSPACES", tmp_path)
     assert session.recorded() == set()

@@ -126,10 +126,20 @@ def _remove_replaced() -> None:
 
 
 def tags(repository: str) -> list[str]:
-    """The tags on the engine of ``repository`` of this session, and of those below it."""
-    names = (tag for image in _images() for tag in image["RepoTags"] or [])
-    below = (f"{repository}:", f"{repository}/")
-    return sorted(name for name in names if name.startswith(below))
+    """The names on the engine in ``repository`` of this session, and in those below it.
+
+    A name may begin with a registry's address. An image that was pulled by its digest, and has
+    no tag, is named by that.
+    """
+    registry = "((localhost|[^/]*[.:][^/]*)/([^/]+/)?)?"
+    inside = re.compile(f"{registry}{re.escape(repository)}[:/@]")
+    names = (name for image in _images() for name in _names(image))
+    return sorted(name for name in names if inside.match(name))
+
+
+def _names(image: dict[str, Any]) -> list[str]:
+    tagged = [name for name in image["RepoTags"] or [] if name != "<none>:<none>"]
+    return tagged or [name for name in image["RepoDigests"] or [] if name != "<none>@<none>"]
 
 
 @contextlib.contextmanager
