@@ -78,6 +78,13 @@ def test_an_exported_variable_is_there_in_the_cell_and_in_later_ones(type_in):
     assert done.stdout == "later\n"
 
 
+def test_what_a_command_prints_becomes_a_variable(type_in):
+    done = type_in("export FOUND=$(docker run --rm $IMAGE cat /greeting)\necho $FOUND!")
+    assert done.stdout == "hello!\n"
+    with pytest.raises(WorkshopError, match="`docker run --rm .IMAGE false` failed"):
+        type_in("export FOUND=$(docker run --rm $IMAGE false)")
+
+
 def test_it_runs_in_the_chapters_folder(type_in):
     assert type_in("python3 -c 'print(open(\"Dockerfile\").read())'").stdout == f"{DOCKERFILE}\n"
 

@@ -42,6 +42,11 @@ def test_words(cell, found):
     assert words(cell) == found
 
 
+def test_an_exported_variable_may_be_the_output_of_a_command():
+    (typed,) = parse("export PORT=a$(docker port $ME 80)b\n")
+    assert typed.words({}, str.upper) == ["export", "PORT=aDOCKER PORT $ME 80b"]
+
+
 def test_the_text_is_kept_as_typed():
     typed = parse("  docker run \\\n    $IMAGE  \n# no\ndocker ps")
     assert [command.text for command in typed] == ["docker run \\\n    $IMAGE", "docker ps"]
@@ -52,7 +57,10 @@ def test_the_text_is_kept_as_typed():
     [
         ("ls | wc", "'|' is for a shell"),
         ("ls && ls", "'&' is for a shell"),
-        ("echo $(ls)", "'$' is for a shell"),
+        ("echo $(ls)", "The output of `ls` can become a variable"),
+        ("export A=$(ls | wc)", "'|' is for a shell"),
+        ("export A=$(# nothing)", "can become a variable"),
+        ('export A="$(ls)"', "'$(' is for a shell"),
         ('echo "$(ls)"', "'$(' is for a shell"),
         ("cat < file", "'<' is for a shell"),
         ("ls *.py", "'*' is for a shell"),

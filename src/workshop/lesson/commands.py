@@ -1,16 +1,16 @@
 """Cut the text of a terminal cell into commands, with the quoting of a POSIX shell.
 
 One command a line, quotes, ``\\`` before a character and at the end of a line, comments, and
-``$NAME`` from given variables: what is common to every shell, so that a cell also runs where
-there is none. The rules are those of POSIX.1-2024, Shell Command Language, 2.2 Quoting. What
-only a shell can do (pipes, redirections, ``&&``, wildcards) is refused, with what to do. A
-variable stays one word, whatever is in it, as in double quotes.
+``$NAME`` from given variables, ``export NAME=$(command)``: what is common to every shell, so that
+a cell also runs where there is none. The rules are those of POSIX.1-2024, Shell Command Language,
+2.2 Quoting. What only a shell can do (pipes, redirections, ``&&``, wildcards) is refused, with
+what to do. A variable stays one word, whatever is in it, as in double quotes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..errors import WorkshopError
@@ -24,6 +24,7 @@ _PIECE = re.compile(
       | "(?P<double>(?:\\.|[^"\\])*)"
       | \\(?P<escaped>[^\n])
       | {_NAME}
+      | \$\((?P<command>[^()\n]+)\)
       | (?P<plain>[^\s'"\\$|&;<>()`*?\[\]]+)
       | (?P<other>.)
     """,
@@ -38,6 +39,10 @@ class Variable(str):
     """The name of a variable, where its value belongs."""
 
 
+class Command(str):
+    """The text of a command, where its output belongs."""
+
+
 @dataclass(frozen=True)
 class Typed:
     """One command: the text as it was typed, and its words, each cut at its variables."""
@@ -45,12 +50,17 @@ class Typed:
     text: str
     parts: tuple[tuple[str, ...], ...]
 
-    def words(self, variables: Mapping[str, str]) -> list[str]:
+    @property
+    def is_export(self) -> bool:
+        return self.parts[0] == ("export",)
+
+    def words(self, variables: Mapping[str, str], output: Callable[[str], str] = str) -> list[str]:
         """The words with the values of ``variables``, each of which stays within its word.
 
+        ``output`` gives the output of a command in ``$(…)``, which only an export can have.
         Raises WorkshopError for a variable that is not set.
         """
-        return ["".join(_value(part, variables) for part in word) for word in self.parts]
+        return ["".join(_value(part, variables, output) for part in word) for word in self.parts]
 
 
 def parse(cell: str) -> list[Typed]:
@@ -69,7 +79,7 @@ def parse(cell: str) -> list[Typed]:
                 words.append(tuple(word))
                 word = None
             if (piece is None or piece["end"]) and words:
-                found.append(Typed(cell[start:at].strip(), tuple(words)))
+                found.append(_checked(Typed(cell[start:at].strip(), tuple(words))))
                 words = []
             if piece is None:
                 break
@@ -84,6 +94,17 @@ def parse(cell: str) -> list[Typed]:
     return found
 
 
+def _checked(typed: Typed) -> Typed:
+    """``typed``, if its ``$(…)`` can be read and stand in an export."""
+    for part in (part for word in typed.parts for part in word if isinstance(part, Command)):
+        if not typed.is_export or len(parse(part)) != 1:
+            raise WorkshopError(
+                f"The output of `{part}` can become a variable, and nothing else.",
+                f"Write `export NAME=$({part})`, and $NAME in the next line.",
+            )
+    return typed
+
+
 def _parts(piece: re.Match[str]) -> list[str]:
     """What a piece of a word stands for: text, and variables."""
     if piece["other"]:
@@ -92,6 +113,8 @@ def _parts(piece: re.Match[str]) -> list[str]:
         return [part for inside in _IN_DOUBLE.finditer(piece["double"]) for part in _in(inside)]
     if name := piece["name"] or piece["braced"]:
         return [Variable(name)]
+    if piece["command"]:
+        return [Command(piece["command"])]
     return [piece["single"] or piece["escaped"] or piece["plain"] or ""]
 
 
@@ -105,7 +128,9 @@ def _in(inside: re.Match[str]) -> list[str]:
     return [inside["plain"] if escaped is None else escaped.replace("\n", "")]
 
 
-def _value(part: str, variables: Mapping[str, str]) -> str:
+def _value(part: str, variables: Mapping[str, str], output: Callable[[str], str]) -> str:
+    if isinstance(part, Command):
+        return output(part)
     if not isinstance(part, Variable):
         return part
     if part not in variables:

@@ -122,7 +122,7 @@ class Terminal:
         """Run the commands of a cell, one after the other, also when one of them fails.
 
         `export NAME=value` sets a variable for the commands that follow, in later cells too; it
-        has no answer.
+        has no answer. `export NAME=$(command)` sets it to what a command prints.
         Raises WorkshopError for what can't be read, before anything runs; and for a program
         that is not there or takes longer than LIMIT_S seconds.
         """
@@ -175,15 +175,23 @@ class Terminal:
 
     def _exported(self, typed: commands.Typed) -> bool:
         """Set the variables of an `export`; False for any other command."""
-        program, *words = typed.words(self.variables)
-        if program != "export":
+        if not typed.is_export:
             return False
+        _, *words = typed.words(self.variables, self._output)
         for word in words:
             name, mark, value = word.partition("=")
             if not name.isidentifier() or not mark:
                 raise WorkshopError(f"`{typed.text}` sets nothing.", "Write `export NAME=value`.")
             self.variables[name] = value
         return True
+
+    def _output(self, command: str) -> str:
+        """What the command prints. Raises WorkshopError when it fails."""
+        (typed,) = commands.parse(command)
+        answer = self._one(typed)
+        if answer.status:
+            raise WorkshopError(f"`{command}` failed, so the variable is not set. {answer.text()}")
+        return answer.stdout.rstrip("\n")
 
     def _build(self, text: str, words: list[str]) -> Answer:
         start = time.monotonic()
