@@ -14,7 +14,7 @@ from machines import Machine
 from workshop.engine import client, embedded
 from workshop.paths import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(14400)]
 
 
 def test_everything_passes_on_the_other_store(
