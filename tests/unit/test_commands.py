@@ -45,6 +45,8 @@ def test_words(cell, found):
 def test_an_exported_variable_may_be_the_output_of_a_command():
     (typed,) = parse("export PORT=a$(docker port $ME 80)b\n")
     assert typed.words({}, str.upper) == ["export", "PORT=aDOCKER PORT $ME 80b"]
+    (typed,) = parse("export A=$(docker \\\n  ps)")
+    assert typed.words({}, lambda text: parse(text)[0].words({})[1]) == ["export", "A=ps"]
 
 
 def test_the_text_is_kept_as_typed():

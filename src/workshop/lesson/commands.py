@@ -24,7 +24,7 @@ _PIECE = re.compile(
       | "(?P<double>(?:\\.|[^"\\])*)"
       | \\(?P<escaped>[^\n])
       | {_NAME}
-      | \$\((?P<command>[^()\n]+)\)
+      | \$\((?P<command>[^()]+)\)
       | (?P<plain>[^\s'"\\$|&;<>()`*?\[\]]+)
       | (?P<other>.)
     """,
