@@ -172,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         ("variations", "the builds of the article's variations instead"),
         ("migrators", "three containers that migrate at once, instead"),
         ("workers", "a worker that is stopped in the middle of its tasks, instead"),
+        ("pushes", "the bytes that a deploy sends to a registry, instead"),
         ("room", "several readers at once, from an empty build cache, instead"),
     ):
         instead.add_argument(f"--{name}", action="store_true", help=text)
@@ -369,7 +370,7 @@ def _layers(options: argparse.Namespace) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     _require_tutorial()
-    from .bench import measure, migrators, room, workers
+    from .bench import measure, migrators, pushes, room, workers
 
     prepare()
     found: Any
@@ -377,6 +378,8 @@ def _bench(options: argparse.Namespace) -> None:
         found = migrators.run()
     elif options.workers:
         found = workers.run()
+    elif options.pushes:
+        found = pushes.run()
     elif options.room:
         found = room.run()
     elif options.variations:

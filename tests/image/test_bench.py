@@ -1,8 +1,10 @@
 """The benchmark measures, and agrees with the answer that is kept in docs/benchmark.json."""
 
+import secrets
+
 import pytest
 
-from workshop.bench import measure, report, serving
+from workshop.bench import measure, pushes, report, serving
 from workshop.bench.dockerfiles import COMPARED_WITH
 from workshop.lesson.workspace import Workspace
 from workshop.paths import VARIANTS
@@ -46,3 +48,26 @@ def test_a_new_run_points_where_the_kept_answer_points():
     assert "bytes_over_base" in clear
     assert [c for c in clear if (kept.ratio(c) < 1) != (found.ratio(c) < 1)] == []
     assert found.rows["production"]["lost_requests"] == 0
+
+
+def test_the_bytes_of_a_push_are_those_that_the_registry_gets():
+    """Its network counts them as well: the same, and what HTTP and TCP add."""
+    space = Workspace("test-pushes")
+    space.write("noise", secrets.token_hex(2_000_000))
+    space.write("Dockerfile", "FROM scratch\nCOPY noise /noise\n")
+    space.build()
+    with pushes.started(space) as registry:
+
+        def received():
+            (line,) = [
+                line
+                for line in registry.container.exec("cat", "/proc/net/dev").stdout.splitlines()
+                if line.strip().startswith("eth0:")
+            ]
+            return int(line.split()[1])
+
+        for _ in range(2):
+            before = received()
+            told = registry.push(space.tag)
+            assert told <= received() - before < 1.1 * told + 100_000
+        assert told == 0

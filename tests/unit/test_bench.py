@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from workshop.bench import builds, measure, migrators, report, room, workers
+from workshop.bench import builds, measure, migrators, pushes, report, room, workers
 from workshop.bench.dockerfiles import COMPARED_WITH, DOCKERFILES, VARIATIONS
 from workshop.errors import WorkshopError
 from workshop.paths import ROOT
@@ -78,6 +78,14 @@ def test_the_readme_tells_the_stored_answer_of_the_migrators():
     assert found.as_markdown() in readme
     assert found.date in readme
     assert [len(tries) for tries in found.statuses.values()] == [migrators.TRIES] * 2
+
+
+def test_the_readme_tells_the_stored_answer_of_the_pushes():
+    found = pushes.stored()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert found.as_markdown() in readme
+    assert found.date in readme
+    assert list(found.pushes) == list(DOCKERFILES)
 
 
 def test_the_readme_tells_the_stored_answer_of_the_workers():
