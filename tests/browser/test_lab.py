@@ -76,6 +76,11 @@ def run(page, cell, number, text=""):
 
 def open_chapter(page, address, name, log):
     """Open a notebook and wait for its kernel; a cell that is run before is not run at all."""
+    # Where the server is slow for a while, JupyterLab says so, and goes on by itself.
+    page.add_locator_handler(
+        page.locator(".jp-Dialog", has_text="Server Connection Error"),
+        lambda dialog: dialog.locator("button.jp-mod-reject").click(),
+    )
     # A workspace of JupyterLab's of its own, because the tabs of another test would be there.
     own = address.replace("/lab/tree", f"/lab/workspaces/{secrets.token_hex(4)}/tree")
     page.goto(own.replace(notebooks.FIRST, name))
