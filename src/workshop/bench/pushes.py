@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import requests
-
 from ..engine import client
 from ..errors import WorkshopError
 from ..lesson.workspace import Workspace
@@ -25,12 +23,10 @@ from . import builds
 from .dockerfiles import DOCKERFILES
 from .report import STORED, markdown
 
-# Docker's own types, and those of the Open Container Initiative.
+# Docker's own types, and those of the Open Container Initiative: of an image, and of an index.
 MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
-)
-INDEXES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.index.v1+json",
 )
@@ -118,27 +114,24 @@ def _pushed(space: Workspace, registry: Registry, new_files: dict[str, str]) -> 
 @contextmanager
 def started(space: Workspace) -> Iterator[Registry]:
     """An empty registry, which is gone afterwards."""
-    port = space.terminal.variables["PORT"]
-    options = ["--publish", f"{port}:{port}", "--env", f"REGISTRY_HTTP_ADDR=:{port}"]
     with containers.start(
-        "registry:2", name="registry", options=options, ready="listening", chapter=space.chapter
+        "registry:2", name="registry", port=5000, chapter=space.chapter
     ) as container:
-        yield Registry(port, container)
+        yield Registry(container)
 
 
 class Registry:
-    """A registry on ``port``, in ``container``; it knows which blobs the first push brought."""
+    """The registry in ``container``; it knows which blobs the first push brought."""
 
-    def __init__(self, port: str, container: containers.Container) -> None:
-        self.port = port
+    def __init__(self, container: containers.Container) -> None:
         self.container = container
         self.known: set[str] = set()
 
     def push(self, tag: str) -> int:
         """Push the image ``tag``; bytes of its blobs that the first push did not bring."""
-        name = f"localhost:{self.port}/{tag}:pushed"
+        name = f"localhost:{self.container.port}/{tag}:pushed"
+        client.run_cli("tag", tag, name)
         try:
-            client.run_cli("tag", tag, name)
             client.run_cli("push", "--quiet", name)
         finally:
             client.run_cli("image", "rm", name)
@@ -149,18 +142,15 @@ class Registry:
 
     def blobs(self, path: str) -> dict[str, int]:
         """Bytes of each layer and of the settings of the image at ``path``, by digest."""
-        address = f"http://{client.address()}:{self.port}/v2/{path}"
-        answer = requests.get(
-            address, headers={"Accept": ", ".join(MANIFESTS + INDEXES)}, timeout=30
-        )
+        answer = self.container.get(f"/v2/{path}", headers={"Accept": ", ".join(MANIFESTS)})
         if answer.status_code != 200:
             raise WorkshopError(f"The registry has no {path}: {answer.text.strip()}")
         found = answer.json()
-        if found["mediaType"] in INDEXES:
+        if "manifests" in found:
             (image,) = [
                 entry["digest"]
                 for entry in found["manifests"]
-                if entry.get("platform", {}).get("architecture") != "unknown"
+                if "vnd.docker.reference.type" not in (entry.get("annotations") or {})
             ]
             return self.blobs(f"{path.rpartition('/')[0]}/{image}")
         return {blob["digest"]: blob["size"] for blob in [found["config"], *found["layers"]]}
