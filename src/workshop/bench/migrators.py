@@ -13,9 +13,8 @@ from typing import Any
 
 from ..engine import client
 from ..show.console import step
-from ..show.display import Composed, Table
 from . import stack
-from .report import STORED, markdown
+from .report import STORED, Measured
 
 TRIES = 10
 TOGETHER = 3
@@ -28,12 +27,18 @@ WAYS = {
 
 
 @dataclass(repr=False)
-class Migrators(Composed):
+class Migrators(Measured):
     """For each way, the exit statuses of each try's containers; when and where it was."""
+
+    HEADS = ("way", "tries with a failure", "containers that failed")
 
     statuses: dict[str, list[list[int]]]
     date: str
     machine: str
+
+    @property
+    def caption(self) -> str:
+        return f"{TOGETHER} containers migrate at once, measured on {self.date}"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -52,17 +57,6 @@ class Migrators(Composed):
                 (way, f"{sum(map(bool, failed))} of {len(tries)}", f"{sum(failed)} of {containers}")
             )
         return found
-
-    def as_markdown(self) -> str:
-        """The table in README.md."""
-        return markdown([("way", *_HEADS), ("---", "---:", "---:"), *self.rows()])
-
-    def parts(self) -> Table:
-        caption = f"{TOGETHER} containers migrate at once, measured on {self.date}"
-        return Table(caption, ("way", *_HEADS), self.rows(), right=_HEADS)
-
-
-_HEADS = ("tries with a failure", "containers that failed")
 
 
 def run() -> Migrators:

@@ -18,10 +18,10 @@ from ..errors import WorkshopError
 from ..lesson.workspace import Workspace
 from ..run import containers
 from ..show.console import step
-from ..show.display import Composed, Table, size
+from ..show.display import size
 from . import builds
 from .dockerfiles import DOCKERFILES
-from .report import STORED, markdown
+from .report import STORED, Measured
 
 # Docker's own types, and those of the Open Container Initiative: of an image, and of an index.
 MANIFESTS = (
@@ -49,12 +49,25 @@ class Push:
 
 
 @dataclass(repr=False)
-class Pushes(Composed):
+class Pushes(Measured):
     """The pushes of each Dockerfile; when and where it was."""
+
+    HEADS = (
+        "image",
+        "whole image",
+        "edited line",
+        "added package",
+        "new base",
+        "edited line, of the whole",
+    )
 
     pushes: dict[str, Push]
     date: str
     machine: str
+
+    @property
+    def caption(self) -> str:
+        return f"bytes that a registry gets, packed, measured on {self.date}"
 
     def as_json(self) -> dict[str, Any]:
         rows = [{"dockerfile": name, **asdict(push)} for name, push in self.pushes.items()]
@@ -66,17 +79,6 @@ class Pushes(Composed):
             (name, *map(size, asdict(push).values()), f"{push.edited_line / push.whole:.1%}")
             for name, push in self.pushes.items()
         ]
-
-    def as_markdown(self) -> str:
-        """The table in README.md."""
-        return markdown([("image", *_HEADS), ("---", *["---:"] * len(_HEADS)), *self.rows()])
-
-    def parts(self) -> Table:
-        caption = f"bytes that a registry gets, packed, measured on {self.date}"
-        return Table(caption, ("image", *_HEADS), self.rows(), right=_HEADS)
-
-
-_HEADS = ("whole image", "edited line", "added package", "new base", "edited line, of the whole")
 
 
 def run() -> Pushes:

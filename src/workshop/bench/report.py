@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ..paths import ROOT
 from ..show.display import Composed, Stack, Table, size
@@ -141,6 +141,30 @@ class Benchmark(Composed):
 def markdown(lines: Iterable[Iterable[str]]) -> str:
     """A table of Markdown of the cells of its lines, the one below the head included."""
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+class Measured(Composed):
+    """A table of what was measured once, which tells its date; ``rows`` are under ``HEADS``."""
+
+    HEADS: ClassVar[tuple[str, ...]]
+    # The columns at the left that hold words; the others hold numbers.
+    WORDS: ClassVar[int] = 1
+
+    @property
+    def caption(self) -> str:
+        raise NotImplementedError
+
+    def rows(self) -> Sequence[tuple[str, ...]]:
+        raise NotImplementedError
+
+    def as_markdown(self) -> str:
+        """The table as it stands in the docs."""
+        numbers = len(self.HEADS) - self.WORDS
+        line = [*["---"] * self.WORDS, *["---:"] * numbers]
+        return markdown([self.HEADS, line, *self.rows()])
+
+    def parts(self) -> Table:
+        return Table(self.caption, self.HEADS, self.rows(), right=self.HEADS[self.WORDS :])
 
 
 def of_json(told: dict[str, Any]) -> Benchmark:

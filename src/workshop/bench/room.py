@@ -22,8 +22,7 @@ from ..engine import client
 from ..errors import WorkshopError
 from ..lesson import claims
 from ..show.console import say, step
-from ..show.display import Composed, Table
-from .report import STORED, markdown
+from .report import STORED, Measured
 
 CHAPTERS = ("02", "03")
 READERS = (1, 2, 4, 8)
@@ -59,13 +58,20 @@ class Round:
 
 
 @dataclass(repr=False)
-class Room(Composed):
+class Room(Measured):
     """The rounds; which chapters, when and where it was."""
+
+    HEADS = ("readers", "the slowest took", "times one reader", "claims that held", "memory")
+    WORDS = 0
 
     rounds: list[Round]
     chapters: list[str]
     date: str
     machine: str
+
+    @property
+    def caption(self) -> str:
+        return f"Chapters {' and '.join(self.chapters)}, measured on {self.date}"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -107,17 +113,6 @@ class Room(Composed):
             )
         )
         return rows
-
-    def as_markdown(self) -> str:
-        """The table in docs/teaching.md."""
-        return markdown([HEADS, ("---:",) * len(HEADS), *self.rows()])
-
-    def parts(self) -> Table:
-        caption = f"Chapters {' and '.join(self.chapters)}, measured on {self.date}"
-        return Table(caption, HEADS, self.rows(), right=HEADS)
-
-
-HEADS = ("readers", "the slowest took", "times one reader", "claims that held", "memory")
 
 
 def run() -> Room:

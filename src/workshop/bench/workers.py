@@ -17,9 +17,8 @@ from typing import Any
 from ..engine import client
 from ..errors import WorkshopError
 from ..show.console import step
-from ..show.display import Composed, Table
 from . import stack
-from .report import STORED, markdown
+from .report import STORED, Measured
 
 # As in compose.yaml: then Docker kills.
 PATIENCE_S = 15
@@ -73,12 +72,25 @@ class Stop:
 
 
 @dataclass(repr=False)
-class Workers(Composed):
+class Workers(Measured):
     """For each way what became of the tasks; when and where it was."""
+
+    HEADS = (
+        "way",
+        "tasks lost",
+        "begun twice",
+        "done twice",
+        "stopped after",
+        "last task done after",
+    )
 
     stops: dict[str, Stop]
     date: str
     machine: str
+
+    @property
+    def caption(self) -> str:
+        return f"a worker is stopped in the middle of its tasks, measured on {self.date}"
 
     def as_json(self) -> dict[str, Any]:
         rows = [{"way": way, **asdict(stop)} for way, stop in self.stops.items()]
@@ -93,17 +105,6 @@ class Workers(Composed):
             )
             for way, stop in self.stops.items()
         ]  # fmt: skip
-
-    def as_markdown(self) -> str:
-        """The table in README.md."""
-        return markdown([("way", *_HEADS), ("---", *["---:"] * len(_HEADS)), *self.rows()])
-
-    def parts(self) -> Table:
-        caption = f"a worker is stopped in the middle of its tasks, measured on {self.date}"
-        return Table(caption, ("way", *_HEADS), self.rows(), right=_HEADS)
-
-
-_HEADS = ("tasks lost", "begun twice", "done twice", "stopped after", "last task done after")
 
 
 def run() -> Workers:
