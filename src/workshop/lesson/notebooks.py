@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -126,18 +127,19 @@ def run(names: Iterable[str], folder: Path, in_place: bool = False) -> list[Path
     """
     written = []
     folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / "claims.jsonl"
     for path in chapters(names):
-        kept.write_text("", encoding="utf-8")
-        start = time.monotonic()
-        executed = execute(path, {claims.KEEP: str(kept)} if in_place else {})
-        if in_place:
-            write(executed, path)
-            minutes.remember(path.stem, time.monotonic() - start)
-            claims.remember(path.stem, kept, client.machine())
+        # Not in ``folder``, because two runs of one clone may write into it at once.
+        with tempfile.TemporaryDirectory() as mine:
+            kept = Path(mine, "claims.jsonl")
+            kept.touch()
+            start = time.monotonic()
+            executed = execute(path, {claims.KEEP: str(kept)} if in_place else {})
+            if in_place:
+                write(executed, path)
+                minutes.remember(path.stem, time.monotonic() - start)
+                claims.remember(path.stem, kept, client.machine())
         write(executed, folder / path.name)
         written.append(folder / path.name)
-    kept.unlink()
     return written
 
 
