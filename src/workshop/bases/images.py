@@ -24,7 +24,7 @@ from ..paths import state_folder
 from ..show.console import say
 from . import pull, standin
 
-BASE_IMAGES = ("python:3.13-slim", "postgres:17", "redis:8", "registry:2")
+BASE_IMAGES = ("python:3.13-slim", "postgres:17", "redis:8", "registry:2", "docker:26-dind")
 
 Source = Literal["present", "pulled", "stand-in"]
 

@@ -42,6 +42,7 @@ BUILDS = {
     "postgres:17": "Building a stand-in with Debian's PostgreSQL 17 (half a minute)",
     "redis:8": "Building a stand-in with Debian's Redis 8 (a few seconds)",
     "registry:2": "Building a stand-in with Debian's registry 2.8 (a few seconds)",
+    "docker:26-dind": "Building a stand-in with Debian's Docker Engine 26 (half a minute)",
     "node:24-slim": "Building a stand-in with Node.js {version} (half a minute)",
     "node:22-slim": "Building a stand-in with Node.js {version} (half a minute)",
 }
