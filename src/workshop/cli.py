@@ -173,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         ("migrators", "three containers that migrate at once, instead"),
         ("workers", "a worker that is stopped in the middle of its tasks, instead"),
         ("pushes", "the bytes that a deploy sends to a registry, instead"),
+        ("machines", "updates and faults on three machines, under load, instead"),
         ("room", "several readers at once, from an empty build cache, instead"),
     ):
         instead.add_argument(f"--{name}", action="store_true", help=text)
@@ -370,7 +371,7 @@ def _layers(options: argparse.Namespace) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     _require_tutorial()
-    from .bench import measure, migrators, pushes, room, workers
+    from .bench import machines, measure, migrators, pushes, room, workers
 
     prepare()
     found: Any
@@ -380,6 +381,8 @@ def _bench(options: argparse.Namespace) -> None:
         found = workers.run()
     elif options.pushes:
         found = pushes.run()
+    elif options.machines:
+        found = machines.run()
     elif options.room:
         found = room.run()
     elif options.variations:

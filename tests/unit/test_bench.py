@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from workshop.bench import builds, measure, migrators, pushes, report, room, workers
+from workshop.bench import builds, machines, measure, migrators, pushes, report, room, workers
 from workshop.bench.dockerfiles import COMPARED_WITH, DOCKERFILES, VARIATIONS
 from workshop.errors import WorkshopError
 from workshop.paths import ROOT
@@ -86,6 +86,14 @@ def test_the_readme_tells_the_stored_answer_of_the_pushes():
     assert found.as_markdown() in readme
     assert found.date in readme
     assert list(found.pushes) == list(DOCKERFILES)
+
+
+def test_the_readme_tells_the_stored_answer_of_the_machines():
+    found = machines.stored()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert found.as_markdown() in readme
+    assert found.date in readme
+    assert found.events["rolling update"].requests >= machines.LEAST
 
 
 def test_the_readme_tells_the_stored_answer_of_the_workers():

@@ -58,6 +58,7 @@ SAID_OF_DOCKERFILES = {
     "src/workshop/bases/standins/python.Dockerfile": ["DL3008", "DL3008", "DL4006"],
     "src/workshop/bases/standins/postgres.Dockerfile": ["DL3008"],
     "src/workshop/bases/standins/redis.Dockerfile": ["DL3008"],
+    "src/workshop/bases/standins/docker.Dockerfile": ["DL3008"],
     "src/workshop/bases/standins/registry.Dockerfile": ["DL3008"],
     "src/workshop/bases/standins/node.Dockerfile": ["DL3008"],
     # The load generator is Debian's, of the day.

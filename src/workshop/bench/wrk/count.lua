@@ -1,4 +1,5 @@
--- Counts the answers by status, and prints them as JSON when the time is up.
+-- Counts the answers by status, and prints them as JSON when the time is up, or after SIGINT.
+-- "lost" are the requests without an answer.
 local threads = {}
 ok, other = 0, 0
 
@@ -16,6 +17,8 @@ function done(summary)
         answered = answered + thread:get("ok")
         refused = refused + thread:get("other")
     end
-    io.write(string.format('{"ok": %d, "other": %d, "seconds": %.6f}\n',
-        answered, refused, summary.duration / 1e6))
+    local errors = summary.errors
+    local lost = errors.connect + errors.read + errors.write + errors.timeout
+    io.write(string.format('{"ok": %d, "other": %d, "lost": %d, "seconds": %.6f}\n',
+        answered, refused, lost, summary.duration / 1e6))
 end

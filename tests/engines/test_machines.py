@@ -1,0 +1,90 @@
+"""The site on three machines: what every event costs, by the clients' count, and what has to hold.
+
+The acceptance script is the one that the Compose stack has to pass.
+"""
+
+import pytest
+from acceptance import ROWS, Row, Uploads, holds
+
+from workshop.bench import machines
+from workshop.engine import client
+from workshop.errors import WorkshopError
+from workshop.run.site import Site
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+
+class OnSwarm:
+    """The site as a Swarm runs it, as the acceptance script wants to see it."""
+
+    def __init__(self, swarm):
+        self.swarm = swarm
+
+    @property
+    def site(self):
+        return Site(self.swarm.space.terminal.variables["PORT"])
+
+    def inside(self, node, service, command):
+        """What a command prints in a service's container on that machine."""
+        name = f"com.docker.swarm.service.name=site_{service}"
+        ident = self.swarm.on(f"ps --quiet --filter label={name}", node).lines[0]
+        return self.swarm.on(f"exec {ident} {command}", node).stdout
+
+    def in_web(self, command):
+        return self.inside(next(iter(self.swarm.running())), "web", command)
+
+    def manage(self, command):
+        self.in_web(f"python manage.py {command}")
+
+    def rows(self):
+        told = self.inside("node1", "db", f'psql -U reading -tA -c "{ROWS}"')
+        return {
+            title: Row(*rest) for title, *rest in (line.split("|") for line in told.splitlines())
+        }
+
+    def files(self):
+        return set(self.in_web('find media -type f -printf "%P\\n"').splitlines())
+
+
+@pytest.fixture(scope="module")
+def swarm():
+    with machines.started("machines") as made:
+        yield made
+
+
+def test_what_each_event_costs_the_clients(swarm):
+    events = dict(machines.events_of(swarm))
+    print(machines.Machines(events, "now", client.machine()).as_markdown())
+    assert events["rolling update"].requests >= machines.LEAST
+    unplanned = {"a machine is cut off", "a machine is killed"}
+    others = {"rolling update of the article's image", *unplanned}
+    assert {name: e.failed for name, e in events.items() if name not in others and e.failed} == {}
+    # What was under way on that machine is lost. The other one goes on.
+    for name in unplanned:
+        assert events[name].failed < events[name].requests
+
+
+def test_no_upload_is_lost_by_an_update(swarm):
+    with Uploads(OnSwarm(swarm).site, clients=3) as uploads:
+        uploads.reach(10)
+        swarm.deploy("2")
+        uploads.reach(10)
+    assert uploads.refused == {}
+    holds(OnSwarm(swarm), uploads)
+
+
+def test_no_upload_that_was_answered_is_lost_when_a_machine_dies(swarm):
+    version = next(iter(swarm.running().values()))
+    with Uploads(OnSwarm(swarm).site, clients=3) as uploads:
+        uploads.reach(10)
+        machines.killed(swarm, version)
+        uploads.reach(10)
+    holds(OnSwarm(swarm), uploads)
+
+
+@pytest.mark.parametrize("rights", ["0000000000000000", "00000000a80425fb"])
+def test_a_container_without_rights_is_one_sentence(monkeypatch, rights):
+    told = type("Told", (), {"lines": [f"CapEff:\t{rights}"]})
+    monkeypatch.setattr(machines.containers, "run", lambda *_, **__: told)
+    with pytest.raises(WorkshopError, match="gives a privileged container no rights"):
+        machines.require()
