@@ -30,7 +30,7 @@ from ..show.live import Live
 from . import commands, compose
 
 LIMIT_S = 600.0
-WAIT_S = 60.0
+WAIT_S = 180.0
 EVERY_S = 0.2
 NO_KEYBOARD = "This needs a keyboard: type it into JupyterLab's own terminal.\n"
 # Colours, and the orders to a screen that `docker compose logs` prints into a file as well.
