@@ -1,0 +1,171 @@
+"""The manifests for Kubernetes: they are what two versions of the API know, and as tight as can be.
+
+No cluster is asked. `kubectl kustomize` and the schemas of the API are enough for that.
+"""
+
+import subprocess
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from workshop.paths import VARIANTS, program
+
+DEPLOY = VARIANTS / "kubernetes" / "deploy"
+OVERLAYS = ["laptop", "production"]
+IMAGE = "reading-list"
+
+
+def rendered(overlay):
+    done = subprocess.run(
+        [program("kubectl"), "kustomize", str(DEPLOY / overlay)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def manifests(request):
+    return rendered(request.param)
+
+
+def named(manifests, kind, name):
+    (found,) = (m for m in manifests if (m["kind"], m["metadata"]["name"]) == (kind, name))
+    return found
+
+
+def pods(manifests):
+    """(name, labels, spec) of each pod that somebody makes."""
+    for manifest in manifests:
+        template = manifest["spec"].get("template") if "spec" in manifest else None
+        if template:
+            yield manifest["metadata"]["name"], template["metadata"]["labels"], template["spec"]
+
+
+def containers(manifests):
+    return [
+        (name, container) for name, _, spec in pods(manifests) for container in spec["containers"]
+    ]
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.36"])
+def test_the_api_knows_every_word(manifests, version):
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_validator_finds_a_word_that_is_wrong():
+    web = named(rendered("laptop"), "Deployment", "web")
+    web["spec"]["replica"] = 2
+    with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
+        kubernetes_validate.validate(web, "1.36", strict=True)
+
+
+def test_a_laptop_needs_nothing_that_an_old_cluster_has_not():
+    """So the same manifests run on a control plane that is built from Debian's source."""
+    known = {"v1", "apps/v1", "batch/v1", "networking.k8s.io/v1"}
+    assert {manifest["apiVersion"] for manifest in rendered("laptop")} == known
+
+
+def test_no_pod_may_do_more_than_it_has_to(manifests):
+    for name, _, spec in pods(manifests):
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert spec["automountServiceAccountToken"] is False, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), name
+        assert not [volume for volume in spec.get("volumes", []) if "hostPath" in volume], name
+    for name, container in containers(manifests):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        }, name
+        assert container["resources"]["limits"]["memory"], name
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}, name
+
+
+def test_the_cluster_is_told_to_refuse_others(manifests):
+    namespace = named(manifests, "Namespace", IMAGE)
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_every_secret_is_a_file(manifests):
+    for name, container in containers(manifests):
+        for variable in container.get("env", []):
+            is_secret = variable["name"].startswith(("SECRET", "DATABASE", "POSTGRES_PASSWORD"))
+            assert variable["name"].endswith("_FILE") or not is_secret, name
+            assert "valueFrom" not in variable, name
+
+
+def test_the_containers_get_what_compose_gives_them(manifests):
+    stack = yaml.safe_load((VARIANTS / "stack" / "compose.yaml").read_text(encoding="utf-8"))
+    compose = stack["services"]
+    for role in ("web", "worker", "beat", "migrate"):
+        (container,) = [found for name, found in containers(manifests) if name == role]
+        told = {variable["name"]: variable["value"] for variable in container["env"]}
+        asked = set(compose[role]["environment"]) - {"ALLOWED_HOSTS"}
+        assert asked <= set(told), role
+        assert told["BROKER_URL"] == compose[role]["environment"]["BROKER_URL"]
+        words = compose[role].get("command", "server")
+        assert container["args"] == words.split()
+
+
+def test_who_stops_gets_the_time_that_it_needs(manifests):
+    web = named(manifests, "Deployment", "web")["spec"]["template"]["spec"]
+    told = {v["name"]: v["value"] for v in web["containers"][0]["env"]}
+    settings = (VARIANTS / "production" / "container" / "gunicorn.conf.py").read_text("utf-8")
+    assert "graceful_timeout = 8\n" in settings
+    assert int(told["STOP_DELAY"]) + 1 + 8 < web["terminationGracePeriodSeconds"]
+
+
+def test_the_probes_ask_the_two_paths(manifests):
+    (web,) = [found for name, found in containers(manifests) if name == "web"]
+    asked = {
+        kind: web[f"{kind}Probe"]["httpGet"]["path"]
+        for kind in ("startup", "liveness", "readiness")
+    }
+    assert asked == {"startup": "/livez", "liveness": "/livez", "readiness": "/readyz"}
+
+
+def test_an_update_starts_the_new_one_first_and_beat_is_never_twice(manifests):
+    web = named(manifests, "Deployment", "web")["spec"]["strategy"]
+    assert web["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    beat = named(manifests, "Deployment", "beat")["spec"]
+    assert (beat["replicas"], beat["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_every_selector_finds_a_pod(manifests):
+    labels = [found for _, found, _ in pods(manifests)]
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        if manifest["kind"] == "Service":
+            wanted = spec["selector"]
+        elif manifest["kind"] in ("Deployment", "StatefulSet", "PodDisruptionBudget"):
+            wanted = spec["selector"]["matchLabels"]
+        else:
+            continue
+        assert any(wanted.items() <= found.items() for found in labels), manifest["metadata"]
+
+
+def test_nobody_is_reached_but_by_a_rule(manifests):
+    policy = named(manifests, "NetworkPolicy", "default-deny")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & set(policy)
+    for _, labels, _ in pods(manifests):
+        wanted = policy["podSelector"].get("matchLabels", {})
+        assert wanted.items() <= labels.items()
+
+
+def test_production_runs_an_image_by_its_digest_and_scales():
+    manifests = rendered("production")
+    images = {container["image"] for _, container in containers(manifests)}
+    assert [image for image in images if "@sha256:" not in image] == []
+    web = named(manifests, "Deployment", "web")
+    assert "replicas" not in web["spec"]
+    scaler = named(manifests, "HorizontalPodAutoscaler", "web")["spec"]
+    assert scaler["scaleTargetRef"]["name"] == "web"
+    budget = named(manifests, "PodDisruptionBudget", "web")["spec"]
+    assert budget["minAvailable"] < scaler["minReplicas"]
+    assert named(manifests, "PersistentVolumeClaim", "media")["spec"]["accessModes"] == [
+        "ReadWriteMany"
+    ]
