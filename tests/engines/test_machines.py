@@ -3,15 +3,33 @@
 The acceptance script is the one that the Compose stack has to pass.
 """
 
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from acceptance import ROWS, Row, Uploads, holds
 
 from workshop.bench import machines
-from workshop.engine import client
+from workshop.engine import client, session
 from workshop.errors import WorkshopError
 from workshop.run.site import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+
+# A chapter whose kernel is gone before its last cell.
+ABORTED = """
+import shutil
+from workshop.bench import machines
+from workshop.lesson.workspace import Workspace
+space = Workspace("aborted")
+space.use(machines.VARIANTS / "stack.Dockerfile")
+shutil.copytree(machines.VARIANTS / "swarm", space.path, dirs_exist_ok=True)
+machines.Swarm(space).start()
+"""
 
 
 class OnSwarm:
@@ -88,3 +106,22 @@ def test_a_container_without_rights_is_one_sentence(monkeypatch, rights):
     monkeypatch.setattr(machines.containers, "run", lambda *_, **__: told)
     with pytest.raises(WorkshopError, match="gives a privileged container no rights"):
         machines.require()
+
+
+def test_an_aborted_chapter_leaves_nothing_but_what_clean_removes():
+    own = {**os.environ, "WORKSHOP_SESSION": secrets.token_hex(4)}
+    subprocess.run([sys.executable, "-c", ABORTED], env=own, check=True)
+    labelled = {"label": f"{session.LABEL}={own['WORKSHOP_SESSION']}"}
+    api = client.connect().api
+    nodes = [found["Id"] for found in api.containers(filters=labelled)]
+    assert len(nodes) == 5
+    before = api.volumes()["Volumes"]
+    subprocess.run([sys.executable, "-m", "workshop.cli", "clean"], env=own, check=True)
+    assert api.containers(all=True, filters=labelled) == []
+    assert api.networks(filters=labelled) == []
+    # The shared one, and what each machine's engine and the registry have stored.
+    gone = {v["Name"] for v in before} - {v["Name"] for v in api.volumes()["Volumes"] or []}
+    assert len(gone) >= 5
+    mounted = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    groups = " ".join(map(str, Path("/sys/fs/cgroup").rglob("docker/*")))
+    assert [node for node in nodes if node in mounted + groups] == []
