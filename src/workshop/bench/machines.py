@@ -35,6 +35,7 @@ WAIT_S = 180.0
 LEAST = 10_000
 # Drop what comes in, before the machine has a look at it.
 CUT = "--table raw --append PREROUTING --in-interface eth0 --jump DROP"
+# The version that the events after the updates begin with, and come back to.
 GOOD = "drop"
 SITE, ARTICLE = 8000, 8001
 CONNECTIONS = 8
