@@ -38,6 +38,12 @@ def test_a_table_as_html_has_a_caption_and_scoped_headers_and_is_escaped():
     assert "<rows>" not in html
 
 
+def test_a_column_without_a_name_has_no_header_cell():
+    html = Table("t", ("", "to"), [("bytes", "1")]).html()
+    assert '<td align="left" style="text-align: left"></td><th scope="col"' in html
+    assert html.count("<th") == len(["to"]) + html.count("<thead")
+
+
 def test_a_column_keeps_its_least_width():
     table = Table("t", ("a", "b"), [("x", "y")], least={"a": 6})
     assert table.text().splitlines()[1:] == ["a       b", "──────  ─", "x       y"]

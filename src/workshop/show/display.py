@@ -123,8 +123,11 @@ class Table(Shown):
                 # The attribute for pages that strip styles, the style for JupyterLab's own rules.
                 side = "right" if head in self.right else "left"
                 align = f'align="{side}" style="text-align: {side}"'
-                scope = 'scope="col" ' if mark == "th" else ""
-                made.append(f"<{mark} {scope}{align}>{html.escape(printable(str(cell)))}</{mark}>")
+                text = html.escape(printable(str(cell)))
+                # A column without a name has no header that could be read aloud.
+                tag = mark if text else "td"
+                scope = 'scope="col" ' if tag == "th" else ""
+                made.append(f"<{tag} {scope}{align}>{text}</{tag}>")
             return "<tr>" + "".join(made) + "</tr>"
 
         body = "".join(row(cells, "td") for cells in self.rows[: self.most])
