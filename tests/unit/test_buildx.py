@@ -89,6 +89,25 @@ def test_it_is_not_done_again_for_ever_and_the_instruction_is_not_blamed(engine)
     assert caught.value.fix.startswith("Another build was at work at the same time.")
 
 
+LOST = "ERROR: failed to solve: layer does not exist\n"
+
+
+@NO_SHELL
+def test_a_layer_that_the_cache_has_lost_is_built_again_without_it(engine):
+    (engine / "answers" / "1").write_text(LOST)
+    assert build(engine).tag == "t"
+    assert ["--no-cache" in command.split() for command in builds(engine)] == [False, True]
+
+
+@NO_SHELL
+def test_a_layer_that_is_missing_without_the_cache_too_is_an_error(engine):
+    for number in (1, 2):
+        (engine / "answers" / str(number)).write_text(LOST)
+    with pytest.raises(buildx.BuildFailed, match="lost a layer"):
+        build(engine)
+    assert len(builds(engine)) == 2
+
+
 @NO_SHELL
 def test_another_failure_is_not_tried_again(engine):
     (engine / "answers" / "1").write_text("ERROR: failed to solve: no\n")

@@ -22,6 +22,9 @@ _EXIT = re.compile(r"exit code: (\d+)")
 _DISTURBED = re.compile(
     r"failed to prepare extraction snapshot|parent snapshot \S+ does not exist", re.I
 )
+# The cache says that it has a result, and the layer is gone (moby/buildkit#1992). It would say so
+# for ever. Built once more without it, the result has a layer again, for other builds, too.
+_LOST = re.compile(r"layer does not exist", re.I)
 TRIES = 4
 
 
@@ -131,13 +134,20 @@ def build_image(
     environment = {**client.environment(), **(variables or {})}
     with slots.slot(tell):
         start = time.monotonic()
+        more: list[str] = []
+        is_disturbed = False
         for _ in range(TRIES):
-            vertices, stray, status = _run([*real, *typed.words], cwd, environment, tell)
+            vertices, stray, status = _run([*real, *more, *typed.words], cwd, environment, tell)
             seconds = time.monotonic() - start
             if not status:
                 found = progress.steps(vertices, dockerfile or "", typed.arguments)
                 return Build(command_line(words), next(iter(typed.tags), ""), found, seconds)
-            is_disturbed = _DISTURBED.search("\n".join(stray)) is not None
+            said = "\n".join(stray)
+            if _LOST.search(said) and not more:
+                tell("the build cache has lost a layer; once more, without the cache")
+                more = ["--no-cache"]
+                continue
+            is_disturbed = _DISTURBED.search(said) is not None
             if not is_disturbed:
                 break
             tell("another build was at work at the same time; once more")
