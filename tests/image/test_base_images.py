@@ -20,13 +20,14 @@ from pathlib import Path
 import docker
 import pytest
 import zstandard
+from waiting import wait_for
 
 from workshop.bases import images, pull, standin
 from workshop.engine import client, session
 from workshop.errors import WorkshopError
 from workshop.layers.sources import of_image
 
-PYTHON, POSTGRES, REDIS, REGISTRY = images.BASE_IMAGES
+PYTHON, POSTGRES, REDIS, REGISTRY, DOCKER = images.BASE_IMAGES
 PASSWORD = "not-a-secret"
 
 ENSURE = """
@@ -542,3 +543,25 @@ class TestRegistry:
         assert list(config["Volumes"]) == ["/var/lib/registry"]
         assert list(config["ExposedPorts"]) == ["5000/tcp"]
         assert (status, "2.8." in version) == (0, True)
+
+
+class TestDocker:
+    def test_it_looks_like_the_official_one(self) -> None:
+        images.ensure([DOCKER])
+        config = client.connect().images.get(DOCKER).attrs["Config"]
+        assert config["Entrypoint"] == ["dockerd-entrypoint.sh"]
+        assert list(config["Volumes"]) == ["/var/lib/docker"]
+        for program in ("docker", "dockerd"):
+            status, version = run(DOCKER, program, "--version", privileged=True)
+            assert (status, "Docker version 26.1." in version) == (0, True)
+
+    def test_an_engine_runs_in_it(self) -> None:
+        images.ensure([DOCKER])
+        command = ["dockerd", "--host", "unix:///var/run/docker.sock"]
+        container = client.connect().containers.run(
+            DOCKER, command, detach=True, privileged=True, labels=session.labels()
+        )
+        try:
+            wait_for(lambda: container.exec_run("docker info").exit_code == 0, 120)
+        finally:
+            container.remove(force=True, v=True)

@@ -51,7 +51,7 @@ def test_images_says_where_each_one_came_from(workshop):
     done = workshop("images")
     assert done.returncode == 0
     said = [line.partition(":")[0] for line in done.stderr.splitlines()]
-    assert said == ["✔ python", "✔ postgres", "✔ redis", "✔ registry"]
+    assert said == ["✔ python", "✔ postgres", "✔ redis", "✔ registry", "✔ docker"]
 
 
 def test_build_tags_the_target_that_was_asked_for(workshop):
