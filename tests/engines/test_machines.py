@@ -83,9 +83,10 @@ def test_what_each_event_costs_the_clients(swarm):
 
 
 def test_no_upload_is_lost_by_an_update(swarm):
+    swarm.build("next", "--build-arg VERSION=next")
     with Uploads(OnSwarm(swarm).site, clients=3) as uploads:
         uploads.reach(10)
-        swarm.deploy("2")
+        swarm.deploy("next")
         uploads.reach(10)
     assert uploads.refused == {}
     holds(OnSwarm(swarm), uploads)
