@@ -40,8 +40,7 @@ def terminal(line: str, cell: str | None = None) -> Shown | None:
 
     `--out NAME` keeps what they printed, with their exit status, under that name. `--wait`
     repeats the cell's one command until it succeeds; `--until TEXT` until it also printed that.
-    `--first N` shows the first N lines only, `--only TEXT` those that hold TEXT, `--hide` none
-    but what a failed command says.
+    `--first N` shows the first N lines only, `--only TEXT` those that hold TEXT, `--hide` none.
     """
     found = _options(line)
     commands, here = cell or "", workspace.current().terminal

@@ -98,21 +98,15 @@ class Answers(Composed):
         return Stack(shown)
 
 
-def part(answer: Answer | Answers, first: int = 0, only: str = "", hide: bool = False) -> Shown:
-    """The ``first`` lines of an answer, of those that hold ``only``, and how many are not shown.
+def part(shown: Shown, first: int = 0, only: str = "", hide: bool = False) -> Shown:
+    """The ``first`` lines of what is shown, of those that hold ``only``, and how many are not.
 
-    With ``hide`` none is, except of a command that failed: that is never hidden.
+    With ``hide`` none is.
     """
-    lines = answer.text().splitlines()
-    if hide:
-        failed = [
-            one for one in (answer if isinstance(answer, Answers) else [answer]) if one.status
-        ]
-        kept = Answers(failed).text().splitlines()
-    else:
-        kept = [line for line in lines if only in line][: first or None]
+    lines = shown.text().splitlines()
+    kept = [line for line in lines if only in line and not hide][: first or None]
     left = len(lines) - len(kept)
-    rest = [f"… and {left} more line{'s' if left > 1 else ''}"] if left > 0 else []
+    rest = [f"… and {left} more line{'s' if left > 1 else ''}"] if left else []
     return Verbatim("\n".join(kept + rest))
 
 
