@@ -2,7 +2,7 @@
 
 Every upload that was answered with success is in the database, its file is on the volume, and its
 thumbnail is made in the end. What could not be done was refused, and left no half row. The script
-knows a site only by the methods of `Compose`, so that another way to run it can take its place.
+knows a site only by the methods of `Platform`, so that any way to run it can take its place.
 """
 
 from __future__ import annotations
@@ -40,7 +40,30 @@ class Row(NamedTuple):
     status: str
 
 
-class Compose:
+class Platform:
+    """What the script asks of a site, whoever runs it: its address, and a command in a service."""
+
+    site: Site
+
+    def inside(self, service: str, command: str) -> str:
+        """What a command prints in a container of a service, where it has to succeed."""
+        raise NotImplementedError
+
+    def manage(self, command: str) -> None:
+        self.inside("web", f"python manage.py {command}")
+
+    def rows(self) -> dict[str, Row]:
+        told = self.inside("db", f'psql -U reading -tA -c "{ROWS}"')
+        return {
+            title: Row(*rest) for title, *rest in (line.split("|") for line in told.splitlines())
+        }
+
+    def files(self) -> set[str]:
+        """The files on the volume, such as covers/cover.png."""
+        return set(self.inside("web", 'find media -type f -printf "%P\\n"').splitlines())
+
+
+class Compose(Platform):
     """The site as Compose runs it. ``files`` are its Compose files, behind -f."""
 
     def __init__(self, stack: Stack, files: str = "") -> None:
@@ -84,18 +107,8 @@ class Compose:
         finally:
             self.done(f"unpause {service}")
 
-    def manage(self, command: str) -> None:
-        self.done(f"exec -T web python manage.py {command}")
-
-    def rows(self) -> dict[str, Row]:
-        told = self.done(f'exec -T db psql -U reading -tA -c "{ROWS}"')
-        return {
-            title: Row(*rest) for title, *rest in (line.split("|") for line in told.splitlines())
-        }
-
-    def files(self) -> set[str]:
-        """The files on the volume, such as covers/cover.png."""
-        return set(self.done('exec -T web find media -type f -printf "%P\\n"').splitlines())
+    def inside(self, service: str, command: str) -> str:
+        return self.done(f"exec -T {service} {command}")
 
     def restarts(self, service: str) -> int:
         """How often the engine has started the service's one container again."""
@@ -158,7 +171,7 @@ class Uploads:
         print(f"{more} more were accepted after {time.monotonic() - start:.1f} s")
 
 
-def holds(platform: Compose, uploads: Uploads) -> None:
+def holds(platform: Platform, uploads: Uploads) -> None:
     """Nothing that was accepted is lost, and no row is half: what every fault has to leave."""
     print(f"{len(uploads.accepted)} uploads accepted, refused: {dict(uploads.refused)}")
     assert uploads.accepted
@@ -178,7 +191,7 @@ def holds(platform: Compose, uploads: Uploads) -> None:
     assert not unfinished
 
 
-def waiting(platform: Compose) -> list[str]:
+def waiting(platform: Platform) -> list[str]:
     return [title for title, row in platform.rows().items() if row.status == "waiting"]
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from acceptance import ROWS, Row, Uploads, holds
+from acceptance import Platform, Uploads, holds
 
 from workshop.bench import machines
 from workshop.engine import client, session
@@ -21,19 +21,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 # A chapter whose kernel is gone before its last cell.
-ABORTED = """
-import shutil
-from workshop.bench import machines
-from workshop.lesson.workspace import Workspace
-space = Workspace("aborted")
-space.use(machines.VARIANTS / "stack.Dockerfile")
-shutil.copytree(machines.VARIANTS / "swarm", space.path, dirs_exist_ok=True)
-machines.Swarm(space).start()
-"""
+ABORTED = "from workshop.bench import machines; machines.prepared('aborted').start()"
 
 
-class OnSwarm:
-    """The site as a Swarm runs it, as the acceptance script wants to see it."""
+class OnSwarm(Platform):
+    """The site as a Swarm runs it."""
 
     def __init__(self, swarm):
         self.swarm = swarm
@@ -42,26 +34,12 @@ class OnSwarm:
     def site(self):
         return Site(self.swarm.space.terminal.variables["PORT"])
 
-    def inside(self, node, service, command):
-        """What a command prints in a service's container on that machine."""
+    def inside(self, service, command):
+        # The database is on the manager, because its data is.
+        node = next(iter(self.swarm.running())) if service == "web" else "node1"
         name = f"com.docker.swarm.service.name=site_{service}"
         ident = self.swarm.on(f"ps --quiet --filter label={name}", node).lines[0]
         return self.swarm.on(f"exec {ident} {command}", node).stdout
-
-    def in_web(self, command):
-        return self.inside(next(iter(self.swarm.running())), "web", command)
-
-    def manage(self, command):
-        self.in_web(f"python manage.py {command}")
-
-    def rows(self):
-        told = self.inside("node1", "db", f'psql -U reading -tA -c "{ROWS}"')
-        return {
-            title: Row(*rest) for title, *rest in (line.split("|") for line in told.splitlines())
-        }
-
-    def files(self):
-        return set(self.in_web('find media -type f -printf "%P\\n"').splitlines())
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +74,7 @@ def test_no_upload_that_was_answered_is_lost_when_a_machine_dies(swarm):
     version = next(iter(swarm.running().values()))
     with Uploads(OnSwarm(swarm).site, clients=3) as uploads:
         uploads.reach(10)
-        machines.killed(swarm, version)
+        machines.taken_away(swarm, "killed", version)
         uploads.reach(10)
     holds(OnSwarm(swarm), uploads)
 

@@ -33,8 +33,6 @@ NODE_IMAGE = "docker:26-dind"
 MEMORY_GIB = 4
 WAIT_S = 180.0
 LEAST = 10_000
-# Drop what comes in, before the machine has a look at it.
-CUT = "--table raw --append PREROUTING --in-interface eth0 --jump DROP"
 # The version that the events after the updates begin with, and come back to.
 GOOD = "drop"
 SITE, ARTICLE = 8000, 8001
@@ -46,6 +44,17 @@ BROKEN = {
     "exits": "echo 'raise SystemExit(1)' >> app/wsgi.py",
     "is never ready": 'echo \'DATABASES["default"]["HOST"] = "nowhere"\' >> app/settings.py',
     "answers 500": "printf 'def book_list(request):\\n    1 / 0\\n' >> reading/views.py",
+}
+# How a machine goes, and how it comes back. Cut off, it drops whatever comes in, unread.
+AVAILABILITY = "exec -T node1 docker node update --availability"
+PACKETS = "PREROUTING --in-interface eth0 --jump DROP"
+AWAY = {
+    "drained": (f"{AVAILABILITY} drain {{node}}", f"{AVAILABILITY} active {{node}}"),
+    "cut off": (
+        f"exec -T {{node}} iptables --table raw --append {PACKETS}",
+        f"exec -T {{node}} iptables --table raw --delete {PACKETS}",
+    ),
+    "killed": ("kill {node}", "start {node}"),
 }
 # A column comes and goes again. In each update the code of before serves beside the new one.
 ANCHOR = "    added_at = "
@@ -142,7 +151,6 @@ class Swarm:
         wait_until("the load balancer", lambda: self.answers(SITE))
 
     def stop(self) -> None:
-        self.stack.typed("docker rm --force $ME-load")
         self.stack.typed("docker compose down --volumes")
 
     def on(self, command: str, node: str = "node1") -> Answer:
@@ -235,14 +243,19 @@ def wait_until(what: str, is_so: Callable[[], bool]) -> float:
     return time.monotonic() - start
 
 
+def prepared(name: str) -> Swarm:
+    """All files of the site and of the machines, in a workspace. Nothing is started."""
+    space = Workspace(name)
+    space.use(VARIANTS / "stack.Dockerfile")
+    shutil.copytree(VARIANTS / "swarm", space.path, dirs_exist_ok=True)
+    return Swarm(space)
+
+
 @contextmanager
 def started(name: str) -> Iterator[Swarm]:
     """The site on three machines. In the end nothing of it is left."""
     require()
-    space = Workspace(name)
-    space.use(VARIANTS / "stack.Dockerfile")
-    shutil.copytree(VARIANTS / "swarm", space.path, dirs_exist_ok=True)
-    swarm = Swarm(space)
+    swarm = prepared(name)
     try:
         with step("Starting three machines"):
             swarm.start()
@@ -325,9 +338,8 @@ def events_of(swarm: Swarm) -> Iterator[tuple[str, Event]]:
     for name in BROKEN:
         build_broken(swarm, name)
         yield event(f"update to an image that {name}", partial(refused, swarm, name))
-    yield event("a machine is drained", lambda: drained(swarm))
-    yield event("a machine is cut off", lambda: cut_off(swarm))
-    yield event("a machine is killed", lambda: killed(swarm))
+    for how in AWAY:
+        yield event(f"a machine is {how}", partial(taken_away, swarm, how))
 
 
 def start_article(swarm: Swarm) -> None:
@@ -400,32 +412,13 @@ def refused(swarm: Swarm, name: str) -> float:
     return time.monotonic() - start
 
 
-def drained(swarm: Swarm, version: str = GOOD) -> float:
+def taken_away(swarm: Swarm, how: str, version: str = GOOD) -> float:
+    """A machine that serves goes, and comes back when two others do: seconds until they did."""
     node = swarm.beside()
-    swarm.on(f"node update --availability drain {node}")
+    away, back = (f"docker compose {command.format(node=node)}" for command in AWAY[how])
+    swarm.stack.done(away)
     seconds = wait_until("a place elsewhere", lambda: swarm.whole(version, without=node))
-    swarm.on(f"node update --availability active {node}")
-    return seconds
-
-
-def cut_off(swarm: Swarm, version: str = GOOD) -> float:
-    """Nothing reaches a machine any more. Then everything does, as before."""
-    node = swarm.beside()
-    swarm.stack.done(f"docker compose exec -T {node} iptables {CUT}")
-    seconds = wait_until("a place elsewhere", lambda: swarm.whole(version, without=node))
-    swarm.stack.done(
-        f"docker compose exec -T {node} iptables {CUT.replace('--append', '--delete')}"
-    )
-    wait_until(node, lambda: swarm.ready(node))
-    return seconds
-
-
-def killed(swarm: Swarm, version: str = GOOD) -> float:
-    """A machine has no power any more. Then it has again."""
-    node = swarm.beside()
-    swarm.stack.done(f"docker compose kill {node}")
-    seconds = wait_until("a place elsewhere", lambda: swarm.whole(version, without=node))
-    swarm.stack.done(f"docker compose start {node}")
+    swarm.stack.done(back)
     wait_until(node, lambda: swarm.ready(node))
     return seconds
 
