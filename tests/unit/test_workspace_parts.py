@@ -75,6 +75,7 @@ class Recorded:
 
     def __init__(self, path):
         self.path, self.terminal, self.asked = path, self, []
+        self.variables = {}
 
     def run(self, cell):
         self.asked.append(("run", cell))
@@ -106,6 +107,27 @@ def recorded(tmp_path, monkeypatch):
 def test_the_options_of_a_terminal_cell(recorded, line, asked):
     magic.terminal(line, "docker ps\n")
     assert recorded.asked == [asked]
+
+
+NEEDING = ["%%needs KUBE_CONTEXT\n", "%%terminal --out x\n", "kubectl get pods\n"]
+
+
+def test_a_cell_that_needs_a_variable_is_skipped_and_says_so(recorded, monkeypatch):
+    monkeypatch.delenv("KUBE_CONTEXT", raising=False)
+    (line,) = magic.skip_without(NEEDING)
+    assert line == 'print("Skipped, because KUBE_CONTEXT is not set.")\n'
+    assert recorded.terminal.variables == {}
+
+
+def test_a_cell_runs_whose_variable_is_set_and_may_use_it(recorded, monkeypatch):
+    monkeypatch.setenv("KUBE_CONTEXT", "kind-kind")
+    assert magic.skip_without(NEEDING) == NEEDING[1:]
+    assert recorded.terminal.variables == {"KUBE_CONTEXT": "kind-kind"}
+
+
+@pytest.mark.parametrize("lines", [[], ["print(1)\n"], ["%%terminal\n", "docker ps\n"]])
+def test_any_other_cell_stays_as_it_is(recorded, lines):
+    assert magic.skip_without(lines) == lines
 
 
 def test_what_printed_nothing_shows_nothing(recorded):

@@ -1,8 +1,12 @@
-"""The magics: ``%%dockerfile`` holds instructions, ``%%terminal`` commands, ``%%file`` a file."""
+"""The magics: ``%%dockerfile`` holds instructions, ``%%terminal`` commands, ``%%file`` a file.
+
+And ``%%needs NAME`` above any cell: it is skipped where the reader has not set that variable.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from typing import Any, NoReturn
 
@@ -73,6 +77,24 @@ def file(line: str, cell: str | None = None) -> None:
     ws.write(words[0], cell or "")
 
 
+NEEDS = "%%needs "
+
+
+def skip_without(lines: list[str]) -> list[str]:
+    """The lines of a cell. Below `%%needs NAME` they only say so where NAME is not set.
+
+    Where it is, `$NAME` stands for it in the chapter's terminal.
+    """
+    if not lines or not lines[0].startswith(NEEDS):
+        return lines
+    name = lines[0].removeprefix(NEEDS).strip()
+    value = os.environ.get(name)
+    if not value:
+        return [f'print("Skipped, because {name} is not set.")\n']
+    workspace.current().terminal.variables[name] = value
+    return lines[1:]
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise WorkshopError(
@@ -103,4 +125,5 @@ def load(shell: Any) -> None:
     """Make the magics known to IPython, and let it show some errors in a line."""
     for magic in (dockerfile, terminal, file):
         shell.register_magic_function(magic, magic_kind="cell", magic_name=magic.__name__)
+    shell.input_transformers_cleanup.append(skip_without)
     explain.load(shell)
