@@ -14,6 +14,7 @@ from workshop.paths import VARIANTS, program
 DEPLOY = VARIANTS / "kubernetes" / "deploy"
 OVERLAYS = ["laptop", "production"]
 IMAGE = "reading-list"
+DEFAULT_HOSTS = "localhost,127.0.0.1"
 
 
 def rendered(overlay):
@@ -118,13 +119,18 @@ def test_who_stops_gets_the_time_that_it_needs(manifests):
     assert int(told["STOP_DELAY"]) + 1 + 8 < web["terminationGracePeriodSeconds"]
 
 
-def test_the_probes_ask_the_two_paths(manifests):
+def test_the_probes_ask_what_they_ought_to(manifests):
     (web,) = [found for name, found in containers(manifests) if name == "web"]
     asked = {
         kind: web[f"{kind}Probe"]["httpGet"]["path"]
         for kind in ("startup", "liveness", "readiness")
     }
-    assert asked == {"startup": "/livez", "liveness": "/livez", "readiness": "/readyz"}
+    assert asked == {"startup": "/", "liveness": "/livez", "readiness": "/readyz"}
+    # Else Django answers 400, and the pod never starts.
+    (host,) = web["startupProbe"]["httpGet"]["httpHeaders"]
+    told = {v["name"]: v["value"] for v in web["env"]}
+    assert host["name"] == "Host"
+    assert host["value"] in told.get("ALLOWED_HOSTS", DEFAULT_HOSTS).split(",")
 
 
 def test_an_update_starts_the_new_one_first_and_beat_is_never_twice(manifests):
@@ -154,6 +160,13 @@ def test_nobody_is_reached_but_by_a_rule(manifests):
     for _, labels, _ in pods(manifests):
         wanted = policy["podSelector"].get("matchLabels", {})
         assert wanted.items() <= labels.items()
+
+
+def test_no_image_is_pulled_again_because_of_its_tag(manifests):
+    """For `latest`, or no tag, Kubernetes asks the registry each time."""
+    for name, container in containers(manifests):
+        _, _, tag = container["image"].rpartition("/")[2].partition(":")
+        assert tag not in ("", "latest"), name
 
 
 def test_production_runs_an_image_by_its_digest_and_scales():
