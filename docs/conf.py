@@ -49,6 +49,7 @@ autodoc_member_order = "bysource"
 BESIDE = [
     "docs/glossary",
     "docs/claims",
+    "docs/scaling",
     "docs/teaching",
     "docs/api",
     "CONTRIBUTING",

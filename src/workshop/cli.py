@@ -173,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         ("migrators", "three containers that migrate at once, instead"),
         ("workers", "a worker that is stopped in the middle of its tasks, instead"),
         ("pushes", "the bytes that a deploy sends to a registry, instead"),
+        ("pooler", "connections to PostgreSQL, with a pooler in front and without, instead"),
         ("machines", "updates and faults on three machines, under load, instead"),
         ("room", "several readers at once, from an empty build cache, instead"),
     ):
@@ -371,7 +372,7 @@ def _layers(options: argparse.Namespace) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     _require_tutorial()
-    from .bench import machines, measure, migrators, pushes, room, workers
+    from .bench import machines, measure, migrators, pooler, pushes, room, workers
 
     prepare()
     found: Any
@@ -381,6 +382,8 @@ def _bench(options: argparse.Namespace) -> None:
         found = workers.run()
     elif options.pushes:
         found = pushes.run()
+    elif options.pooler:
+        found = pooler.run()
     elif options.machines:
         found = machines.run()
     elif options.room:

@@ -3,14 +3,26 @@
 import gzip
 import io
 import json
+import math
 import re
 
 import pytest
 
-from workshop.bench import builds, machines, measure, migrators, pushes, report, room, workers
+from workshop.bench import (
+    builds,
+    machines,
+    measure,
+    migrators,
+    pooler,
+    pushes,
+    report,
+    room,
+    workers,
+)
 from workshop.bench.dockerfiles import COMPARED_WITH, DOCKERFILES, VARIATIONS
 from workshop.errors import WorkshopError
 from workshop.paths import ROOT
+from workshop.show.display import size
 
 
 @pytest.fixture
@@ -94,6 +106,40 @@ def test_the_readme_tells_the_stored_answer_of_the_machines():
     assert found.as_markdown() in readme
     assert found.date in readme
     assert found.events["rolling update"].requests >= machines.LEAST
+
+
+def needs(answers_per_s, memory):
+    """The rows of docs/scaling.md, of one container with two processes of four threads."""
+    for rate in (10, 100, 1_000, 10_000):
+        containers = max(2, math.ceil(rate / (answers_per_s / 2)))
+        connections = containers * 2 * 4
+        yield [
+            f"{rate:,}",
+            f"{containers:,}",
+            f"{containers * memory / 1e6:,.0f} MB",
+            f"{connections:,}{' (too many)' if connections > 100 else ''}",
+        ]
+
+
+@pytest.mark.parametrize("times", [1, 20])
+def test_the_page_on_scaling_reckons_with_what_was_measured(times):
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    seen = report.stored().rows["production"]
+    assert f"answered {seen['requests_per_s']:.0f} requests a second" in page
+    assert f"held {size(int(seen['memory_bytes']))} of memory" in page
+    heads = ["requests a second", "containers", "memory", "connections"]
+    rows = needs(seen["requests_per_s"] / times, seen["memory_bytes"])
+    assert report.markdown([heads, ["---:"] * 4, *rows]) in page
+
+
+def test_the_page_on_scaling_tells_the_stored_answer_of_the_pooler():
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    found = pooler.stored()
+    assert found.as_markdown() in page
+    assert found.date in page
+    assert [row.threads for row in found.found] == [
+        pooler.PROCESSES * threads for threads in pooler.THREADS for _ in pooler.WAYS
+    ]
 
 
 def test_the_readme_tells_the_stored_answer_of_the_workers():
