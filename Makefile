@@ -3,7 +3,7 @@
 UV := $(shell command -v uv || echo .tools/bin/uv)
 UV_VERSION := 0.13.9
 
-.PHONY: help lab test test-all outputs site lint format doctor clean
+.PHONY: help lab test test-all test-cluster outputs site lint format doctor clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ test: $(UV)  ## lint, units, every notebook, images, a browser (ARGS="notebooks/
 
 test-all: $(UV)  ## that, and what is slow: benchmarks, uncached builds, other engines and stores
 	@$(UV) run pytest -m "" $(ARGS)
+
+test-cluster: $(UV)  ## chapter 21 and the site on a Kubernetes that is built from Debian's source
+	@$(UV) run pytest --numprocesses=0 tests/cluster/on_kubernetes.py $(ARGS)
 
 outputs: $(UV)  ## run all notebooks and store their outputs (ARGS=02 for one)
 	@$(UV) run workshop run --in-place $(ARGS)
