@@ -70,9 +70,9 @@ class CellLexer(Lexer):
             yield from PythonLexer().get_tokens_unprocessed(text)
             return
         yield 0, Name.Decorator, magic[0]
-        for at, kind, value in self._of(*magic.groups()).get_tokens_unprocessed(
-            text[magic.end() :]
-        ):
+        # What a cell needs says nothing about what it holds.
+        lexer = self if magic[1] == "needs" else self._of(*magic.groups())
+        for at, kind, value in lexer.get_tokens_unprocessed(text[magic.end() :]):
             yield magic.end() + at, kind, value
 
     def _of(self, magic, rest):

@@ -116,6 +116,11 @@ def test_cells_have_the_colours_of_what_they_hold(visit):
     expect(first.locator(".k").first).to_have_text("FROM")
     shell = page.locator(".cell_input", has_text="%%terminal --out tools")
     expect(shell.locator(".nv").first).to_have_text("$IMAGE")
+    needing = visit("notebooks/21-on-kubernetes").locator(".cell_input")
+    shell = needing.filter(has_text="%%terminal --out server")
+    expect(shell.locator(".nv").first).to_have_text("$KUBE_CONTEXT")
+    claim = needing.filter(has_text="the cluster that you named answers")
+    expect(claim.locator(".s2")).to_contain_text("the cluster that you named")
 
 
 def test_a_solution_is_folded(visit):

@@ -154,8 +154,9 @@ class OnKubernetes(Platform):
             self.done(f"-n acceptance rollout status {WAIT} deployment/{name}")
 
     def pod(self) -> str:
-        web = "--selector app.kubernetes.io/component=web"
-        return self.done(f"-n acceptance get pod {web} --output name").split()[0]
+        """One that serves. Those that are stopping are pods, too, and no endpoints."""
+        name = "'jsonpath={.subsets[0].addresses[0].targetRef.name}'"
+        return self.done(f"-n acceptance get endpoints web --output {name}")
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +177,7 @@ def test_no_upload_is_lost_when_a_pod_is_deleted(site):
     """As each pod of a machine that is drained."""
     with Uploads(site.site, clients=3) as uploads:
         uploads.reach(10)
-        site.done(f"-n acceptance delete {site.pod()}")
+        site.done(f"-n acceptance delete pod {site.pod()}")
         site.settle()
         uploads.reach(10)
     assert uploads.refused == {}
@@ -186,7 +187,7 @@ def test_no_upload_is_lost_when_a_pod_is_deleted(site):
 def test_no_upload_that_was_answered_is_lost_when_a_pod_is_killed(site):
     with Uploads(site.site, clients=3) as uploads:
         uploads.reach(10)
-        site.done(f"-n acceptance delete --force --grace-period 0 {site.pod()}")
+        site.done(f"-n acceptance delete --force --grace-period 0 pod {site.pod()}")
         site.settle()
         uploads.reach(10)
     holds(site, uploads)

@@ -13,7 +13,9 @@
   ];
 
   function language(source) {
-    const [magic, name] = source.split('\n', 1)[0].split(' ');
+    // What a cell needs says nothing about what it holds.
+    const [first] = source.replace(/^%%needs .*\n/, '').split('\n', 1);
+    const [magic, name] = first.split(' ');
     if (magic === '%%dockerfile') {
       return 'text/x-dockerfile';
     }
