@@ -55,9 +55,9 @@ def chapter_of(file: Path) -> Path:
     return path
 
 
-def runs(file: Path) -> list[Run]:
-    """The runs of one file of mutations."""
-    told = tomllib.loads(file.read_text(encoding="utf-8")).get("run", [])
+def runs(file: Path, kind: str = "run") -> list[Run]:
+    """The runs of one file of mutations. Those of the kind "cluster" need one."""
+    told = tomllib.loads(file.read_text(encoding="utf-8")).get(kind, [])
     return [
         Run(
             chapter_of(file),
@@ -76,13 +76,21 @@ def unseen(file: Path) -> dict[str, str]:
     return dict(told)
 
 
-def claims(path: Path) -> list[str]:
-    """The claims of a chapter, in order, as they are written in its cells."""
+def claims(path: Path, kind: str = "run") -> list[str]:
+    """The claims of a chapter, in order, as they are written in its cells.
+
+    Of the kind "cluster" are those of the cells that need one.
+    """
     found = []
     for cell in _own_code(path):
-        if cell.source.startswith("%%"):
+        source = cell.source
+        if kind == "cluster":
+            needs, _, source = source.partition("\n")
+            if not needs.startswith("%%needs "):
+                continue
+        if source.startswith("%%"):
             continue
-        for node in ast.walk(ast.parse(cell.source)):
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check":
                 found.append(ast.literal_eval(node.args[0]))
     return found

@@ -5,9 +5,11 @@ which takes minutes; the build cache keeps it. No other run of the tests collect
 """
 
 import os
+import re
 import shutil
 from pathlib import Path
 
+import mutated
 import pytest
 from acceptance import Platform, Uploads, holds
 from waiting import wait_for
@@ -97,12 +99,17 @@ def test_every_cell_of_the_chapter_that_needs_a_cluster_holds(cluster):
         if cell.cell_type == "code"
     ]
     assert [source for source, text in told if "Skipped, because" in text] == []
-    needing = [(source, text) for source, text in told if source.startswith("%%needs ")]
-    claims = sum(source.count("check(") for source, _ in needing)
-    assert sum(text.count("✔ ") for _, text in needing) == claims > 0
-    print(
-        "".join(line for _, text in needing for line in text.splitlines(True) if "failed" in line)
-    )
+    printed = "".join(text for source, text in told if source.startswith("%%needs "))
+    held = re.findall(r"(?m)^✔ (.*)$", printed)
+    assert held == mutated.claims(chapter, "cluster")
+    print("\n".join(line for line in printed.splitlines() if line.endswith(" failed")))
+
+
+def test_each_claim_of_these_cells_was_seen_failing(cluster, monkeypatch, tmp_path):
+    for name, value in cluster.variables.items():
+        monkeypatch.setenv(name, value)
+    (run,) = mutated.runs(mutated.MUTATIONS / "21.toml", "cluster")
+    assert mutated.failing(run, tmp_path) == run.fails
 
 
 class OnKubernetes(Platform):

@@ -8,11 +8,15 @@ from workshop.paths import ROOT
 FILES = sorted(mutated.MUTATIONS.glob("*.toml"))
 
 
+KINDS = ("run", "cluster")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_every_claim_is_seen_failing_or_has_a_reason(file):
-    claims = mutated.claims(mutated.chapter_of(file))
-    seen = {claim for run in mutated.runs(file) for claim in run.fails}
-    reasons = mutated.unseen(file)
+def test_every_claim_is_seen_failing_or_has_a_reason(file, kind):
+    claims = mutated.claims(mutated.chapter_of(file), kind)
+    seen = {claim for run in mutated.runs(file, kind) for claim in run.fails}
+    reasons = mutated.unseen(file) if kind == "run" else {}
     assert seen <= set(claims)
     assert set(reasons) <= set(claims) - seen
     assert [claim for claim in claims if claim not in seen and claim not in reasons] == []
@@ -20,7 +24,9 @@ def test_every_claim_is_seen_failing_or_has_a_reason(file):
     print(f"{file.stem}: {len(seen)} of {len(claims)} claims are seen failing")
 
 
-@pytest.mark.parametrize("run", [run for file in FILES for run in mutated.runs(file)], ids=str)
+@pytest.mark.parametrize(
+    "run", [run for kind in KINDS for file in FILES for run in mutated.runs(file, kind)], ids=str
+)
 def test_each_text_that_is_changed_is_in_one_place(run):
     mutated.changed(run)
     for path, old, _ in run.files:
