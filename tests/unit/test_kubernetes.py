@@ -140,6 +140,13 @@ def test_an_update_starts_the_new_one_first_and_beat_is_never_twice(manifests):
     assert (beat["replicas"], beat["strategy"]) == (1, {"type": "Recreate"})
 
 
+def test_a_deploy_can_select_the_job_alone(manifests):
+    """`kubectl apply --selector` looks at an object's own labels, not at those of its pods."""
+    labels = {"app.kubernetes.io/component": "migrate"}
+    found = [m for m in manifests if labels.items() <= m["metadata"].get("labels", {}).items()]
+    assert [(m["kind"], m["metadata"]["name"]) for m in found] == [("Job", "migrate")]
+
+
 def test_every_selector_finds_a_pod(manifests):
     labels = [found for _, found, _ in pods(manifests)]
     for manifest in manifests:
