@@ -7,6 +7,8 @@ connections, and once with PgBouncer in front, which lends twenty of them.
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,13 +42,8 @@ services:
     secrets: [database_password]
     depends_on: {{db: {{condition: service_healthy}}}}
 """
-# The secrets of each way: the pooler's address takes the place of the database's in one file.
+# The folder with the secrets of each way.
 WAYS = {"PostgreSQL": "./secrets", "PgBouncer in front": "./pooled"}
-COPY = (
-    "import pathlib, shutil; shutil.copytree('secrets', 'pooled'); "
-    "url = pathlib.Path('pooled/database_url'); text = url.read_text(); url.chmod(0o644); "
-    "url.write_text(text.replace('@db:5432/', '@pooler:6432/'))"
-)
 BACKEND = "postgres: reading"
 
 
@@ -99,7 +96,7 @@ def run() -> Pooler:
     with stack.started("bench-pooler", {"pooler.yaml": FILE}, "db") as site:
         build_load_generator(site.space)
         site.done(f"docker build -q -t $IMAGE:pooler -f '{POOLER}' '{POOLER.with_suffix('')}'")
-        site.done(f'python -c "{COPY}"')
+        _write_secrets(site.space.path)
         site.space.terminal.run("export COMPOSE_FILE=compose.yaml:pooler.yaml THREADS=1")
         site.done("docker compose up --detach --wait web pooler")
         found = []
@@ -111,6 +108,15 @@ def run() -> Pooler:
     return Pooler(found, datetime.now(UTC).date().isoformat(), client.machine())
 
 
+def _write_secrets(folder: Path) -> None:
+    """The same secrets once more, and the pooler's address in the place of the database's."""
+    pooled = shutil.copytree(folder / "secrets", folder / "pooled")
+    url = pooled / "database_url"
+    text = url.read_text(encoding="utf-8").replace("@db:5432/", "@pooler:6432/")
+    url.chmod(0o644)
+    url.write_text(text, encoding="utf-8")
+
+
 def _load(site: stack.Stack, threads: int, way: str) -> Pooled:
     site.done("docker compose up --detach --wait --no-deps --force-recreate web")
     site.done(
@@ -118,7 +124,7 @@ def _load(site: stack.Stack, threads: int, way: str) -> Pooled:
         f"--connections {2 * threads} --duration {LOAD_S}s --timeout 10s "
         "--header 'Host: localhost' http://web:8000/"
     )
-    site.done(f"python -c 'import time; time.sleep({SETTLED_S})'")
+    time.sleep(SETTLED_S)
     running = site.done("docker compose top db").stdout
     site.done("docker wait $ME-load")
     load = Load(**json.loads(site.done("docker logs $ME-load").lines[-1]))
