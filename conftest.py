@@ -8,6 +8,7 @@ of its own, with a session of its own.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -23,6 +24,7 @@ from typing import Any
 import docker
 import pytest
 from filelock import FileLock
+from xdist.scheduler import LoadFileScheduling
 
 # A session of our own, so that a reader's images are neither used nor removed.
 os.environ["WORKSHOP_SESSION"] = secrets.token_hex(4)
@@ -38,11 +40,17 @@ NEEDS_NO_ENGINE = (ROOT / "tests" / "unit", ROOT / "tests" / "notebooks")
 os.environ.setdefault("WORKSHOP_READY", str(Path(tempfile.mkdtemp(), "ready.lock")))
 READY = FileLock(os.environ["WORKSHOP_READY"])
 FAILED = Path(os.environ["WORKSHOP_READY"]).with_suffix(".failed")
-# So that no worker is left alone with a long file at the end.
-LONGEST_FIRST = (
-    "test_other_store", "test_exercises", "07-", "01-", "14-", "08-", "12-", "09-", "02-", "03-",
-    "06-", "test_production",
-)  # fmt: skip
+# Files of more than half an hour, and files of which each test is for any worker.
+LONG = ("tests/engines/test_kit.py", "tests/engines/test_other_store.py")
+SHARED = ("tests/image/test_exercises.py", "tests/image/test_mutations.py")
+
+
+class Scheduling(LoadFileScheduling):
+    """A notebook's cells belong together, on one worker; so do the tests of most files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return nodeid if file in SHARED else file
 
 
 class Suite:
@@ -63,13 +71,21 @@ class Suite:
         self.seconds: dict[str, float] = defaultdict(float)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        def place(item: pytest.Item) -> int:
-            if _needs_none(Path(item.path)):
-                return -1
-            names = (n for n, name in enumerate(LONGEST_FIRST) if name in Path(item.path).name)
-            return next(names, len(LONGEST_FIRST))
+        """The longest files first, so that no worker is left alone with one at the end."""
+        ran = json.loads((ROOT / "docs" / "seconds.json").read_text(encoding="utf-8"))
+
+        def place(item: pytest.Item) -> tuple[int, float]:
+            path = Path(item.path)
+            if _needs_none(path):
+                return 0, 0
+            file = path.relative_to(ROOT).as_posix()
+            return (1 if file in LONG else 3 if file in SHARED else 2, -ran.get(path.stem, 0))
 
         items.sort(key=place)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        return Scheduling(config, log)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:

@@ -26,7 +26,7 @@ leaf = x509.load_pem_x509_certificate(Path("/kit/leaf.pem").read_bytes())
 print(leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
 print(len([p for p in Path("/kit").rglob("*") if "mitmproxy-ca" in p.name]))
 """
-STRICT = (sys.executable, "-m", "pytest", "--numprocesses=0", "notebooks")
+STRICT = (sys.executable, "-m", "pytest", "notebooks")
 
 
 def test_the_chapters_run_from_a_kit_without_a_network(

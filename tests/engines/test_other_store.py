@@ -26,9 +26,7 @@ def test_everything_passes_on_the_other_store(
     log = Path(os.environ.get("WORKSHOP_LOGS", tmp_path)) / f"{other}.log"
     with log.open("w") as output:
         done = subprocess.run(
-            machine.inside(
-                sys.executable, "-m", "pytest", "--numprocesses=0", "notebooks", "tests/image"
-            ),
+            machine.inside(sys.executable, "-m", "pytest", "notebooks", "tests/image"),
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
