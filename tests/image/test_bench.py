@@ -33,7 +33,7 @@ def test_an_image_without_static_files_answers_under_load():
     space = Workspace("bench-one-stage")
     space.use(VARIANTS / "one-stage.Dockerfile")
     space.build()
-    assert "requests_per_s" in dict(serving.measure(space, serving.build_load_generator()))
+    assert "requests_per_s" in dict(serving.measure(space, serving.build_load_generator(space)))
 
 
 def test_a_new_run_points_where_the_kept_answer_points():

@@ -25,7 +25,7 @@ from ..paths import DOCKERFILE, VARIANTS
 from ..run import containers
 from ..show.console import step
 from .report import STORED, Measured
-from .serving import LOAD_GENERATOR
+from .serving import build_load_generator
 from .stack import Stack
 
 NODES = ("node1", "node2", "node3")
@@ -113,12 +113,6 @@ class Load:
     def failed(self) -> int:
         """Requests that a person would have noticed: an error, or no answer."""
         return self.other + self.lost
-
-
-def build_load_generator(space: Workspace) -> None:
-    """Build `$IMAGE:load` from the Dockerfile that the benchmark uses as well."""
-    folder = LOAD_GENERATOR.with_suffix("")
-    Stack(space).done(f"docker build -q -t $IMAGE:load -f '{LOAD_GENERATOR}' '{folder}'")
 
 
 class Swarm:

@@ -38,7 +38,7 @@ def run(rounds: int, names: Sequence[str] = tuple(DOCKERFILES), cold: bool = Tru
         )
     with _round_by_round(rounds) as turns:
         turns.tell("… Building the load generator")
-        load_generator = serving.build_load_generator()
+        load_generator = serving.build_load_generator(Workspace("bench-load"))
         new_files = {}
         if cold:
             turns.tell(f"… Asking uv to add {builds.ADDED}")

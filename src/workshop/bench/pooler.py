@@ -7,6 +7,7 @@ connections, and once with PgBouncer in front, which lends twenty of them.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -17,8 +18,9 @@ from typing import Any
 from ..engine import client
 from ..show.console import step
 from . import stack
-from .machines import Load, build_load_generator
+from .machines import Load
 from .report import STORED, Measured
+from .serving import build_load_generator
 
 PROCESSES = 4
 THREADS = (8, 16, 32)
@@ -97,7 +99,8 @@ def run() -> Pooler:
         build_load_generator(site.space)
         site.done(f"docker build -q -t $IMAGE:pooler -f '{POOLER}' '{POOLER.with_suffix('')}'")
         _write_secrets(site.space.path)
-        site.space.terminal.run("export COMPOSE_FILE=compose.yaml:pooler.yaml THREADS=1")
+        files = os.pathsep.join(("compose.yaml", "pooler.yaml"))
+        site.space.terminal.run(f"export COMPOSE_FILE={files} THREADS=1")
         site.done("docker compose up --detach --wait web pooler")
         found = []
         for threads in THREADS:

@@ -19,6 +19,7 @@ from ..engine import client
 from ..errors import WorkshopError
 from ..lesson.workspace import Workspace
 from ..run import containers, drain
+from .stack import Stack
 
 ENV = {"SECRET_KEY": "only-for-the-benchmark", "DATABASE_URL": "sqlite:////tmp/db.sqlite3"}
 SETTINGS = "--workers=2 --threads=4 --max-requests=0 --access-logfile=- --worker-tmp-dir=/dev/shm"
@@ -71,11 +72,11 @@ def measure(space: Workspace, load_generator: str) -> Iterator[tuple[str, float]
     yield "lost_requests", lost_at_stop(space)[1]
 
 
-def build_load_generator() -> str:
-    """Build the image with wrk, from Debian's package; returns its tag."""
-    space = Workspace("bench-wrk")
-    space.use(LOAD_GENERATOR)
-    return space.build().tag
+def build_load_generator(space: Workspace) -> str:
+    """Build `$IMAGE:load`, the image with wrk, from Debian's package; returns its name."""
+    folder = LOAD_GENERATOR.with_suffix("")
+    Stack(space).done(f"docker build -q -t $IMAGE:load -f '{LOAD_GENERATOR}' '{folder}'")
+    return f"{space.tag}:load"
 
 
 @contextmanager
