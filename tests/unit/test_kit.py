@@ -12,6 +12,7 @@ from workshop import cli
 from workshop.engine import client
 from workshop.errors import WorkshopError
 from workshop.kit import pack, proxy, unpack
+from workshop.paths import ROOT
 
 
 def made(path, *, change=None, images=b"images", first=pack.MANIFEST):
@@ -114,6 +115,11 @@ def test_the_tutorials_containers_are_led_to_the_proxy_and_the_users_settings_st
     proxy.stop_leading()
     assert not client.kit_configuration().exists()
     assert json.loads((tmp_path / "config.json").read_text()) == own
+
+
+def test_the_readme_lists_the_names_that_go_past_a_proxy():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`{','.join(proxy.NOT_FETCHED)}`" in readme
 
 
 def test_a_proxy_that_is_gone_is_said_to_be(monkeypatch):
