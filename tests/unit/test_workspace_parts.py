@@ -370,9 +370,14 @@ class Holding:
 
 def test_names_that_begin_with_a_registry_are_of_the_session_too(monkeypatch):
     engine = Holding(
-        {"RepoTags": ["localhost:5000/workshop-x/a:1"], "RepoDigests": ["workshop-x/a@sha256:1"]},
+        {
+            "RepoTags": ["localhost:5000/workshop-x/a:1"],
+            "RepoDigests": ["localhost:5000/workshop-x/a@sha256:1"],
+        },
         {"RepoTags": ["ghcr.io/me/workshop-x/a/b:1"], "RepoDigests": None},
         {"RepoTags": ["<none>:<none>"], "RepoDigests": ["localhost/workshop-x/a@sha256:2"]},
+        # Its tag in the registry is another image's now.
+        {"RepoTags": ["workshop-x/b:1"], "RepoDigests": ["localhost/workshop-x/a@sha256:3"]},
         {"RepoTags": None, "RepoDigests": ["<none>@<none>"]},
         {"RepoTags": ["my/workshop-x/a:1", "workshop-x/ab:1", "r.io/a/b/workshop-x/a:1"]},
     )
@@ -380,6 +385,7 @@ def test_names_that_begin_with_a_registry_are_of_the_session_too(monkeypatch):
     assert session.tags("workshop-x/a") == [
         "ghcr.io/me/workshop-x/a/b:1",
         "localhost/workshop-x/a@sha256:2",
+        "localhost/workshop-x/a@sha256:3",
         "localhost:5000/workshop-x/a:1",
     ]
 

@@ -128,8 +128,8 @@ def _remove_replaced() -> None:
 def tags(repository: str) -> list[str]:
     """The names on the engine in ``repository`` of this session, and in those below it.
 
-    A name may begin with a registry's address. An image that was pulled by its digest, and has
-    no tag, is named by that.
+    A name may begin with a registry's address. Where an image was pushed or pulled, and has no
+    tag in that repository (any more), its digest is the name.
     """
     registry = "((localhost|[^/]*[.:][^/]*)/([^/]+/)?)?"
     inside = re.compile(f"{registry}{re.escape(repository)}[:/@]")
@@ -139,7 +139,10 @@ def tags(repository: str) -> list[str]:
 
 def _names(image: dict[str, Any]) -> list[str]:
     tagged = [name for name in image["RepoTags"] or [] if name != "<none>:<none>"]
-    return tagged or [name for name in image["RepoDigests"] or [] if name != "<none>@<none>"]
+    # With the last tag of a repository, the engine removes the image's digests there.
+    among = {name.rpartition(":")[0] for name in tagged} | {"<none>"}
+    digests = image.get("RepoDigests") or []
+    return tagged + [name for name in digests if name.partition("@")[0] not in among]
 
 
 @contextlib.contextmanager
