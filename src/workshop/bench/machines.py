@@ -399,9 +399,10 @@ def refused(swarm: Swarm, name: str) -> float:
     """Update to a broken image. Raises WorkshopError unless Swarm takes the update back."""
     start = time.monotonic()
     swarm.on(f"service update --quiet --image {swarm.image(_tag(name))} site_web")
-    told = swarm.on("service inspect --format '{{.UpdateStatus.State}}' site_web").stdout.strip()
-    if told != "rollback_completed":
-        raise WorkshopError(f"An image that {name} was not taken back: {told}")
+    image = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
+    told = swarm.on(f"service inspect --format '{image}' site_web").stdout.strip()
+    if f":{GOOD}@" not in told:
+        raise WorkshopError(f"An image that {name} was not taken back: the service has {told}")
     wait_until("the version of before", lambda: swarm.whole(GOOD))
     return time.monotonic() - start
 
