@@ -1,10 +1,18 @@
 -- Counts the answers by status, and prints them as JSON when the time is up, or after SIGINT.
 -- "lost" are the requests without an answer.
+-- With `-- 20` after the URL, each connection waits 20 ms before it asks again.
 local threads = {}
 ok, other = 0, 0
 
 function setup(thread)
     table.insert(threads, thread)
+end
+
+function init(args)
+    local pause = tonumber(args[1])
+    if pause then
+        function delay() return pause end
+    end
 end
 
 function response(status)
