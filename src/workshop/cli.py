@@ -101,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("folder", type=Path, help="the project's folder")
     made.add_argument("--manage", default="", help="which manage.py, where there are several")
     made.add_argument(
+        "--settings", default="", metavar="MODULE", help="the server's settings, where no file says"
+    )
+    made.add_argument(
         "--manager",
         default="",
         choices=("", *MANAGERS),
@@ -126,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--development", action="store_true", help="with a stage to develop in (projects of uv)"
     )
-    made.add_argument("--yes", action="store_true", help="ask nothing, and overwrite nothing")
+    made.add_argument("--yes", action="store_true", help="ask nothing; only add to what is there")
     made.add_argument("--dry-run", action="store_true", help="say what would be written")
     made.add_argument("--check", action="store_true", help="build it, run it, say what holds")
     made.add_argument("--json", action="store_true", help="print the answer as JSON")
@@ -233,12 +236,18 @@ def _images(_: argparse.Namespace) -> None:
 def _take_home(options: argparse.Namespace) -> int:
     from .takehome import command
 
+    if options.check and options.dry_run:
+        raise WorkshopError("--dry-run writes nothing that --check could try.", "Leave one out.")
+    if options.report and not options.check:
+        raise WorkshopError("--report keeps what --check finds.", "Add --check.")
+    if options.json and not (options.check or options.dry_run):
+        raise WorkshopError("--json is an answer of --check or --dry-run.", "Add one of them.")
     embedded.ensure()
     client.check_engine()
     wishes = command.Wishes(
-        options.manage, options.manager, options.python, options.group, options.without,
-        options.development, options.yes, options.dry_run, options.check, options.json,
-        options.report,
+        options.manage, options.settings, options.manager, options.python, options.group,
+        options.without, options.development, options.yes, options.dry_run, options.check,
+        options.json, options.report,
     )  # fmt: skip
     return command.take_home(options.folder, wishes, lambda name: images.ensure([name]))
 

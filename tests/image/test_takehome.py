@@ -37,8 +37,8 @@ def proved(folder, **wishes):
     """The report of a project after `take-home --yes`, and the paths that were written."""
     made = command.planned(project.find(folder), Wishes(**wishes))
     files = write.files(made)
-    write.write(made, command.choose(files, yes=True))
     dockerfile = next(file.path for file in files if file.path.endswith("Dockerfile"))
+    write.write(made, command.choose(files, yes=True))
     return proof.prove(made, dockerfile), [file.path for file in files]
 
 

@@ -16,7 +16,7 @@ from workshop import cli
 from workshop.engine import client, embedded, root
 from workshop.paths import NOTEBOOKS
 
-COMMANDS = ("doctor", "engine", "images", "lab", "run", "build", "layers", "bench", "clean")
+COMMANDS = sorted(next(a.choices for a in cli._parser()._actions if a.metavar == "COMMAND"))
 NOWHERE = "unix:///no/such/docker.sock"
 
 
@@ -42,8 +42,8 @@ def test_every_command_has_help(command, capsys):
 def test_help_lists_every_command(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    shown = capsys.readouterr().out
-    assert all(f"\n    {command} " in shown for command in COMMANDS)
+    shown = capsys.readouterr().out.split("COMMAND\n")[-1].splitlines()
+    assert set(COMMANDS) <= {line.split()[0] for line in shown if line.startswith("    ")}
 
 
 @pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["engine", "restart"]])

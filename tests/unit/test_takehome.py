@@ -15,7 +15,7 @@ NOTHING = {
     "django": "5.2", "wsgi": "shop.wsgi.application", "asgi": "", "debug": False,
     "allowed_hosts": ["*"], "applications": [], "middleware": ["whitenoise.WhiteNoise"],
     "static_root": "/app/staticfiles",
-    "staticfiles": "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    "stores_here": True,
     "media_root": "", "databases": {"default": {"engine": "postgresql", "name": "x", "host": "db"}},
     "logs": True, "redirects_for_ever": False, "secret_key": "x", "has_static_app": True,
     "is_default": False, "defined": [],
@@ -29,7 +29,7 @@ FOLLOWS = {
 
 def decided(folder, names=("django", "gunicorn", "psycopg"), other=FOLLOWS, **settings):
     found = project.find(folder)
-    packages = dict.fromkeys(names, "1.0")
+    packages = dict.fromkeys(names, "25.0")
     answers = Answers(settings={**NOTHING, **settings}, other=dict(other), packages=packages)
     return plan.make(found, names, answers)
 
@@ -107,9 +107,11 @@ def test_no_project_is_said_and_nothing_is_written(tmp_path):
     [
         ({"uv.lock": UV_LOCK, "pyproject.toml": "", "requirements.txt": "django"}, "uv",
          ["pyproject.toml", "uv.lock"]),
-        ({"poetry.lock": "", "pyproject.toml": ""}, "Poetry", ["pyproject.toml", "poetry.lock"]),
-        ({"pdm.lock": "", "pyproject.toml": ""}, "PDM", ["pyproject.toml", "pdm.lock"]),
-        ({"Pipfile.lock": "{}", "Pipfile": ""}, "Pipenv", ["Pipfile", "Pipfile.lock"]),
+        ({"poetry.lock": UV_LOCK, "pyproject.toml": ""}, "Poetry",
+         ["pyproject.toml", "poetry.lock"]),
+        ({"pdm.lock": UV_LOCK, "pyproject.toml": ""}, "PDM", ["pyproject.toml", "pdm.lock"]),
+        ({"Pipfile.lock": '{"default": {"django": {}}}', "Pipfile": ""}, "Pipenv",
+         ["Pipfile", "Pipfile.lock"]),
         ({"requirements.txt": "django"}, "requirements", ["requirements.txt"]),
         ({"requirements/production.txt": "-r base.txt", "requirements/base.txt": "django",
           "requirements.txt": "-r requirements/dev.txt"}, "requirements",
@@ -122,7 +124,7 @@ def test_no_project_is_said_and_nothing_is_written(tmp_path):
 def test_who_manages_the_packages(tmp_path, files, manager, read):
     found = project.find(strangers.write(strangers.startproject(tmp_path), files))
     assert (found.manager, found.files) == (manager, read)
-    assert "django" in plan.locked(found) or not read or manager in ("Poetry", "PDM", "Pipenv")
+    assert ("django" in plan.locked(found)) is bool(read)
 
 
 def test_two_lock_files_are_a_question(tmp_path):
@@ -202,6 +204,7 @@ def test_a_group_that_is_asked_for_is_installed(tmp_path, kind):
 
 def test_a_procfile_names_process_types(tmp_path):
     text = "web: gunicorn x\nrelease: true\nworker: python manage.py work --fast\nodd: a | b\n"
+    text += "urgent: X=1 celery -A shop worker\n"
     strangers.write(strangers.startproject(tmp_path), {"Procfile": text})
     commands = decided(tmp_path).context["commands"]
     assert commands["worker"] == "python manage.py work --fast"
@@ -232,7 +235,231 @@ def test_packages_that_run_a_script_of_the_project_are_installed_behind_it(tmp_p
     assert "COPY . /app\nRUN corepack enable && yarn install\nRUN yarn run build" in text
 
 
+def test_a_node_that_brings_no_corepack_gets_it(tmp_path):
+    files = {
+        "package.json": '{"scripts": {"build": "vite build"}}', "yarn.lock": "",
+        ".yarnrc.yml": "nodeLinker: node-modules\n", ".nvmrc": "26",
+    }  # fmt: skip
+    strangers.write(strangers.startproject(tmp_path), files)
+    text = write.dockerfile(decided(tmp_path))
+    assert "COPY package.json yarn.lock .yarnrc.yml ./\n" in text
+    assert "RUN npm install --global corepack && corepack enable && yarn install\n" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "is_local"),
+    [
+        ("-e .[prod]", True), (".[prod]", True), ("-e libs/foo", True), ("./libs/foo", True),
+        ("foo @ file:./libs/foo", True), ("file:libs/foo ; python_version > '3'", True),
+        ("-e git+https://example.org/foo.git#egg=foo", False), ("foo @ https://example.org", False),
+        ("foo[bar]", False),
+    ],
+)  # fmt: skip
+def test_a_requirement_that_is_a_folder_gets_all_of_the_project(tmp_path, line, is_local):
+    files = {"requirements.txt": f"django\n{line}\n"}
+    found = project.find(strangers.write(strangers.startproject(tmp_path), files))
+    assert found.needs_all is is_local
+
+
+@pytest.mark.parametrize(
+    ("lock", "text", "is_local"),
+    [
+        ("uv.lock", '[tool.uv.sources]\nshared = {path = "libs/shared"}', True),
+        ("uv.lock", '[tool.uv.sources]\nshared = [{path = "a", marker = "x"}]', True),
+        ("uv.lock", '[tool.uv.sources]\nshared = {git = "https://example.org"}', False),
+        ("poetry.lock", '[tool.poetry.dependencies]\nshared = {path = "libs"}', True),
+        ("poetry.lock", '[tool.poetry.dependencies]\ndjango = "*"', False),
+        ("pdm.lock", '[project]\ndependencies = ["shared @ file:///${PROJECT_ROOT}/libs"]', True),
+    ],
+)
+def test_a_source_that_is_a_folder_gets_all_of_the_project(tmp_path, lock, text, is_local):
+    files = {lock: "", "pyproject.toml": text}
+    found = project.find(strangers.write(strangers.startproject(tmp_path), files))
+    assert found.needs_all is is_local
+
+
+def test_the_settings_can_be_named(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    found = project.find(folder, settings="shop.settings.production")
+    assert (found.settings, found.manage_settings) == ("shop.settings.production", "shop.settings")
+
+
+def test_a_pipfile_says_which_python(tmp_path):
+    files = {"Pipfile": '[requires]\npython_version = "3.11"\n', "Pipfile.lock": "{}"}
+    found = project.find(strangers.write(strangers.startproject(tmp_path), files))
+    assert found.python == "3.11"
+
+
+def test_groups_and_extras_of_poetry_in_the_standard_words(tmp_path):
+    text = (
+        "[project.optional-dependencies]\nmail = []\n[dependency-groups]\nserver = []\n"
+        "[tool.poetry.group.jobs.dependencies]\n"
+    )
+    strangers.write(strangers.startproject(tmp_path), {"poetry.lock": "", "pyproject.toml": text})
+    found = project.find(tmp_path, groups=["mail", "jobs"])
+    export = install.commands(found, has_extras=False)[1]
+    assert "--only main,server,jobs --extras mail " in export
+
+
+def test_a_file_that_is_no_python_counts_only_below_the_project(tmp_path):
+    folder = tmp_path / "venv" / "site"
+    folder.mkdir(parents=True)
+    strangers.write(strangers.startproject(folder), {"shop/template.py": "{{ name }} is\n"})
+    assert project.find(folder).odd_python
+
+
 # What is decided
+
+
+def test_what_is_locked_and_not_installed_does_not_count(tmp_path):
+    found = project.find(strangers.startproject(tmp_path))
+    answers = Answers(
+        settings={**NOTHING, "middleware": []}, other={**FOLLOWS, "databases": {}},
+        packages={"django": "5.2"},
+    )  # fmt: skip
+    names = ["django", "gunicorn", "whitenoise", "psycopg2", "dj-database-url", "daphne"]
+    made = plan.make(found, names, answers)
+    wanted = {"gunicorn", "whitenoise", "psycopg[binary]", "dj-database-url"}
+    assert wanted <= set(made.extras)
+    assert made.context["kind"] == "wsgi"
+    assert made.context["system"].build == ()
+
+
+def test_a_database_that_the_project_reads_from_the_variable_stays_its_own(tmp_path):
+    sqlite = {"default": {"engine": "django.db.backends.sqlite3", "name": "/tmp/build.sqlite3"}}
+    found = project.find(strangers.startproject(tmp_path))
+    packages = {"django": "5.2", "gunicorn": "25.0", "psycopg": "3.2"}
+    asked = Answers(
+        {"DATABASE_URL": "sqlite:////tmp/build.sqlite3"}, {**NOTHING, "databases": sqlite},
+        FOLLOWS, packages=packages,
+    )  # fmt: skip
+    assert plan.make(found, packages, asked).parts == []
+    sqlite["default"]["name"] = "/app/db.sqlite3"
+    optional = Answers({}, {**NOTHING, "databases": sqlite}, FOLLOWS, packages=packages)
+    made = plan.make(found, packages, optional)
+    assert made.parts == ["database"]
+    assert "dj-database-url" not in made.extras
+    text = write.settings(made)
+    assert "dj_database_url" not in text
+    assert _after(text, DATABASES=sqlite_of("/app/db.sqlite3"))["NAME"] == "/app/data/db.sqlite3"
+
+
+def sqlite_of(name):
+    return {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": name}}
+
+
+def _after(text, env=None, told=None, **own):
+    """The database after the overlay, with these settings of the project's own."""
+    lines = [line for line in text.splitlines() if not line.startswith("from shop")]
+    lines = [line.replace("import dj_database_url", "pass") for line in lines]
+
+    class Url:
+        @staticmethod
+        def config(conn_max_age):
+            return {**told, "CONN_MAX_AGE": conn_max_age}
+
+    class Os:
+        environ = dict(env or {})
+
+    space = {"dj_database_url": Url, **own}
+    source = "\n".join(lines).replace("import os\n", "")
+    exec(source, {**space, "os": Os}, space)
+    return space["DATABASES"]["default"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "after"),
+    [
+        ("django.db.backends.mysql", "django.db.backends.postgresql"),
+        ("django.contrib.gis.db.backends.postgis", "django.contrib.gis.db.backends.postgis"),
+    ],
+)
+def test_what_the_project_says_of_its_database_besides_the_address_stays(tmp_path, engine, after):
+    other = {**FOLLOWS, "databases": {"default": {"host": "db"}}}
+    database = {"default": {"engine": engine, "name": "x", "host": "db"}}
+    made = decided(strangers.startproject(tmp_path), other=other, databases=database)
+    own = {"ENGINE": engine, "ATOMIC_REQUESTS": True, "OPTIONS": {"a": 1}}
+    told = {"ENGINE": "django.db.backends.postgresql", "NAME": "y"}
+    found = _after(
+        write.settings(made), {"DATABASE_URL": "x"}, told, DATABASES={"default": own, "more": {}}
+    )
+    assert (found["ENGINE"], found["NAME"], found["ATOMIC_REQUESTS"]) == (after, "y", True)
+    assert ("OPTIONS" in found) == (engine == after)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "env", "after"),
+    [
+        (["example.com"], {}, ["example.com"]),
+        ([], {}, ["localhost", "127.0.0.1"]),
+        (["example.com"], {"ALLOWED_HOSTS": "a, b"}, ["a", "b"]),
+    ],
+)
+def test_names_that_the_project_reads_from_a_variable_of_its_own_stay(tmp_path, hosts, env, after):
+    made = decided(
+        strangers.startproject(tmp_path), other={**FOLLOWS, "allowed_hosts": ["localhost"]},
+        allowed_hosts=["localhost"], defined=["ALLOWED_HOSTS"],
+    )  # fmt: skip
+    assert made.parts == ["hosts"]
+    text = write.settings(made)
+    assert "import ALLOWED_HOSTS" in text
+    source = "\n".join(line for line in text.splitlines() if "import" not in line)
+    space = {"ALLOWED_HOSTS": hosts, "os": type("Os", (), {"environ": env})}
+    exec(source, space)
+    assert space["ALLOWED_HOSTS"] == after
+
+
+@pytest.mark.parametrize(
+    ("key", "variables", "is_added"),
+    [
+        ("k3$", {}, True),
+        ("", {}, False),
+        ("only-for-the-build", {"KEY": "only-for-the-build"}, False),
+    ],
+)
+def test_a_key_in_the_files_of_any_form_is_noticed(tmp_path, key, variables, is_added):
+    found = project.find(strangers.startproject(tmp_path))
+    answers = Answers(variables, {**NOTHING, "secret_key": key}, {**FOLLOWS, "secret_key": key})
+    assert ("key" in plan.make(found, ["django"], answers).parts) is is_added
+
+
+def test_gis_is_there_before_django_is_asked(tmp_path):
+    files = {"shop/models.py": "from django.contrib.gis.db import models\n"}
+    found = project.find(strangers.write(strangers.startproject(tmp_path), files))
+    assert "libgdal36" in plan.make(found, ["django"]).context["system"].run
+
+
+@pytest.mark.parametrize(
+    ("django", "defined", "name"),
+    [
+        ("5.0.9", ["DEFAULT_FILE_STORAGE"], "STATICFILES_STORAGE = "),
+        ("4.1", [], "STATICFILES_STORAGE = "),
+        ("5.0.9", [], "STORAGES = "),
+        ("5.1", ["DEFAULT_FILE_STORAGE"], "STORAGES = "),
+    ],
+)
+def test_storages_are_named_as_the_project_names_them(tmp_path, django, defined, name):
+    made = decided(strangers.startproject(tmp_path), middleware=[], django=django, defined=defined)
+    text = write.settings(made)
+    assert f"\n{name}" in text
+    assert ("import STORAGES" in text) == (name == "STORAGES = ")
+
+
+def test_a_gunicorn_that_knows_no_asgi_is_said(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    (folder / "shop" / "wsgi.py").unlink()
+    settings = {**NOTHING, "wsgi": "", "asgi": "shop.asgi.application"}
+    answers = Answers(settings=settings, other=FOLLOWS, packages={"gunicorn": "23.0.0"})
+    with pytest.raises(WorkshopError, match=r"gunicorn 23.0.0, and ASGI takes 25"):
+        plan.make(project.find(folder), ["django"], answers)
+
+
+def test_a_project_that_nothing_can_serve_is_said(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    for name in ("wsgi.py", "asgi.py"):
+        (folder / "shop" / name).unlink()
+    with pytest.raises(WorkshopError, match=r"No wsgi.py and no asgi.py"):
+        decided(folder, wsgi="")
 
 
 def test_nothing_is_added_to_settings_that_lack_nothing(tmp_path):
@@ -285,7 +512,7 @@ def test_sqlite_among_the_code_moves_to_a_folder_of_its_own(tmp_path):
 
 
 def test_static_files_that_go_elsewhere_are_not_collected(tmp_path):
-    made = decided(strangers.startproject(tmp_path), staticfiles="storages.backends.s3.S3Storage")
+    made = decided(strangers.startproject(tmp_path), stores_here=False)
     assert "collectstatic" not in write.dockerfile(made).split("touch /tmp/before")[1]
 
 
@@ -321,19 +548,30 @@ def test_a_dockerfile_that_is_there_stays(tmp_path):
 
 
 def test_the_ignore_file_is_added_to(tmp_path):
-    (tmp_path / ".dockerignore").write_text("node_modules\nmine\n.venv/\n")
+    (tmp_path / ".dockerignore").write_text("node_modules\nmine\n**/.venv/\n")
     text = write.ignore_file(tmp_path)
-    assert text.startswith("node_modules\nmine\n.venv/\n\n# ")
+    assert text.startswith("node_modules\nmine\n**/.venv/\n\n# ")
     added = text.split("# What")[1].splitlines()
     assert "**/.env" in added
-    assert "**/node_modules" not in added
+    # Its own `node_modules` is the one at the top.
+    assert "**/node_modules" in added
     assert "**/.venv" not in added
     (tmp_path / ".dockerignore").write_text(text)
     assert write.ignore_file(tmp_path) == text
 
 
-def test_an_ignore_file_that_allows_lets_the_set_in(tmp_path):
-    (tmp_path / ".dockerignore").write_text("*\n!shop\n!manage.py\n")
+def test_what_belongs_to_one_machine_is_left_out(tmp_path):
+    folder = strangers.write(strangers.startproject(tmp_path), {"env311/pyvenv.cfg": ""})
+    database = {"default": {"engine": "django.db.backends.sqlite3", "name": "/app/data/app.db"}}
+    made = decided(folder, databases=database, media_root="/app/media")
+    ignored = {file.path: file.text for file in write.files(made)}[".dockerignore"].splitlines()
+    assert ignored[-3:] == ["env311", "media", "data/app.db"]
+    assert len(ignored) == len(set(filter(None, ignored))) + ignored.count("")
+
+
+@pytest.mark.parametrize("everything", ["*", "**", "/*"])
+def test_an_ignore_file_that_allows_lets_the_set_in(tmp_path, everything):
+    (tmp_path / ".dockerignore").write_text(f"{everything}\n!shop\n!manage.py\n")
     assert "\n!container\n" in write.ignore_file(tmp_path)
 
 
@@ -423,6 +661,37 @@ def test_a_base_image_that_can_not_be_had_ends_it_before_anything_is_written(tmp
         command.take_home(folder, command.Wishes(yes=True), ready)
     assert caught.value.fix.startswith("Check the network. Or take another Python")
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_set_that_is_there_and_differs_is_written_beside_and_not_checked(
+    tmp_path, monkeypatch, capsys
+):
+    from workshop.takehome import command
+
+    folder = strangers.startproject(tmp_path)
+    monkeypatch.setattr(command, "planned", lambda found, wishes: decided(folder))
+    wishes = command.Wishes(yes=True, check=True)
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    (folder / "container").mkdir()
+    (folder / "container" / "Dockerfile").write_text("FROM scratch\n")
+    with pytest.raises(WorkshopError, match=r"Not checked, because container/Dockerfile.new"):
+        command.take_home(folder, wishes, lambda image: None)
+    assert (folder / "container" / "Dockerfile").read_text() == "FROM scratch\n"
+    assert "AS builder" in (folder / "container" / "Dockerfile.new").read_text()
+    assert "docker build -f container/Dockerfile -t" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--check", "--dry-run"], ["--report", "x.html"], ["--json"]],
+)
+def test_options_that_ask_for_what_is_not_done_are_refused(tmp_path, capsys, options):
+    from workshop import cli
+
+    assert cli.main(["take-home", str(strangers.startproject(tmp_path)), *options]) == 1
+    said = capsys.readouterr().err
+    assert options[0] in said
+    assert not (tmp_path / "Dockerfile").exists()
 
 
 def test_a_report_in_a_line_as_json_and_as_a_page():

@@ -201,10 +201,10 @@ class Container(Shown):
         """Send a Django form; see Site.post."""
         return self.site.post(path, data, **options)
 
-    def exec(self, *command: str, user: str = "") -> Output:
-        """Run ``command`` inside the running container, like `docker exec`."""
+    def exec(self, *command: str, user: str = "", timeout: float = 120) -> Output:
+        """Run ``command`` inside the running container, like `docker exec`, for so many seconds."""
         words = ["docker", "exec", *(["--user", user] if user else []), self.name, *command]
-        return _output(words, words[1:], timeout=120)
+        return _output(words, words[1:], timeout=timeout)
 
     def logs(self) -> str:
         """What the container printed so far, both streams in order."""

@@ -9,17 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..engine import client
 from ..errors import WorkshopError
 from ..show import live
-from ..show.console import say
+from ..show.console import a_person_is_there, agrees, say
 from ..show.display import shorten
 from . import ask, install, plan, project, proof, write
 from .plan import Plan
 from .write import File
-
-# Older engines refuse HEALTHCHECK --start-interval.
-START_INTERVAL_SINCE = 25
 
 
 @dataclass
@@ -27,6 +23,7 @@ class Wishes:
     """What the command line says: what can't be told from the folder, and what is wanted."""
 
     manage: str = ""
+    settings: str = ""
     manager: str = ""
     python: str = ""
     groups: Collection[str] = ()
@@ -58,7 +55,9 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
 
     ``ready`` makes a base image present. Raises WorkshopError where a question has no answer.
     """
-    found = project.find(folder, wishes.manage, wishes.manager, wishes.python, wishes.groups)
+    found = project.find(
+        folder, wishes.manage, wishes.manager, wishes.python, wishes.groups, wishes.settings
+    )
     say(f"… {found.folder}: Django's answers take a build of its packages")
     try:
         ready(f"python:{found.python}-slim")
@@ -67,8 +66,13 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
             f" Or take another Python, if its packages allow it: --python {project.DEFAULT_PYTHON}."
         )
         raise
+    if found.assets:
+        ready(found.assets.base)
+    if wishes.check:
+        ready(proof.DATABASE)
     made = planned(found, wishes)
     files = write.files(made)
+    dockerfile = next(file.path for file in files if file.path.endswith("Dockerfile"))
     if wishes.dry_run:
         print(json.dumps(as_json(made), indent=2) if wishes.as_json else _told(made, files))
         return 0
@@ -77,14 +81,15 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
     write.write(made, chosen)
     for file in chosen:
         say(f"✔ {file.path}")
-    dockerfile = next(file.path for file in files if file.path.endswith("Dockerfile"))
     flag = "" if dockerfile == "Dockerfile" else f" -f {dockerfile}"
     say(f"Build it with `docker build{flag} -t NAME .` in {found.folder}.")
     if not wishes.check:
         return 0
-    if found.assets:
-        ready(found.assets.base)
-    ready("postgres:17")
+    if beside := [file.path for file in chosen if file.path.endswith(".new")]:
+        raise WorkshopError(
+            f"Not checked, because {', '.join(beside)} would not be part of the image.",
+            "Take over what you want of them, and delete them; then come back with --check.",
+        )
     report = proof.prove(made, dockerfile)
     if wishes.report:
         wishes.report.write_text(report.page(), encoding="utf-8")
@@ -108,9 +113,6 @@ def planned(found: project.Project, wishes: Wishes) -> Plan:
         made = plan.make(found, names, answers, wishes.without, more, pins, is_strict=False)
     if wishes.development:
         made.context["development"] = install.development(found, bool(made.extras))
-    engine = str(client.connect().version()["Version"])
-    major = engine.split(".")[0]
-    made.context["start_interval"] = not major.isdecimal() or int(major) >= START_INTERVAL_SINCE
     return made
 
 
@@ -171,8 +173,8 @@ def choose(files: list[File], yes: bool) -> list[File]:
 
 
 def _answer(question: str) -> bool:
-    if not sys.stdin.isatty():
+    if not a_person_is_there():
         raise WorkshopError(
             f"{question} Nobody is there to answer.", "Give --yes, or use a terminal."
         )
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    return agrees(question, unasked=False)

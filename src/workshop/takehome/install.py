@@ -48,14 +48,12 @@ def commands(project: Project, has_extras: bool) -> list[str]:
         return _uv(project, has_extras, "--no-dev", "--compile-bytecode")
     inside = f"cd {folder} && " if folder != "." else ""
     if project.manager == "Poetry":
-        groups = ",".join(["main", *_poetry_groups(pyproject(project), project.groups)])
-        steps = [
-            venv,
-            f"({inside}poetry export --format requirements.txt --only {groups} --output {exported})"
-            if inside
-            else f"poetry export --format requirements.txt --only {groups} --output {exported}",
-            f"{pip} {exported}",
-        ]
+        found = _poetry_groups(pyproject(project), project.groups)
+        groups = ",".join(["main", *(name for kind, name in found if kind == "group")])
+        extras = "".join(f" --extras {name}" for kind, name in found if kind == "extra")
+        words = f"poetry export --format requirements.txt --only {groups}{extras}"
+        export = f"{words} --output {exported}"
+        steps = [venv, f"({inside}{export})" if inside else export, f"{pip} {exported}"]
     elif project.manager == "PDM":
         words = "pdm export --production --format requirements"
         steps = [venv, f"{words} --project {folder} --output {exported}", f"{pip} {exported}"]
@@ -123,26 +121,31 @@ def _groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[tuple[str,
     Raises WorkshopError for a wanted one that is not there.
     """
     extras = told.get("project", {}).get("optional-dependencies", {})
-    groups = told.get("dependency-groups", {})
-    _refuse_unknown(wanted, [*extras, *groups])
-    installed = dict.fromkeys([*SERVER_GROUPS, *wanted])
-    found = [("extra", name) for name in installed if name in extras]
-    return found + [("group", name) for name in installed if name in groups]
+    return _those(extras, told.get("dependency-groups", {}), wanted)
 
 
-def _poetry_groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[str]:
-    groups = told.get("tool", {}).get("poetry", {}).get("group", {})
-    _refuse_unknown(wanted, groups)
-    return [name for name in dict.fromkeys([*SERVER_GROUPS, *wanted]) if name in groups]
+def _poetry_groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[tuple[str, str]]:
+    """The same for Poetry, which has words of its own beside the standard ones."""
+    poetry = told.get("tool", {}).get("poetry", {})
+    extras = [
+        *told.get("project", {}).get("optional-dependencies", {}), *poetry.get("extras", {}),
+    ]  # fmt: skip
+    return _those(extras, [*poetry.get("group", {}), *told.get("dependency-groups", {})], wanted)
 
 
-def _refuse_unknown(wanted: Collection[str], known: Collection[str]) -> None:
+def _those(
+    extras: Collection[str], groups: Collection[str], wanted: Collection[str]
+) -> list[tuple[str, str]]:
+    known = [*extras, *groups]
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise WorkshopError(
             f"The project has no group or extra named {', '.join(unknown)}.",
             f"It has {', '.join(known) or 'none'}.",
         )
+    installed = dict.fromkeys([*SERVER_GROUPS, *wanted])
+    found = [("extra", name) for name in installed if name in extras]
+    return found + [("group", name) for name in installed if name in groups]
 
 
 def read_toml(text: str, path: Path) -> dict[str, Any]:

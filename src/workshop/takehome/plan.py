@@ -14,6 +14,10 @@ from . import install, packages
 from .project import Project, celery_module, module_of
 
 APP = PurePosixPath("/app")
+GIS = "django.contrib.gis"
+# The first one with a worker of its own for ASGI.
+GUNICORN_ASGI = 25
+NODE_WITHOUT_COREPACK = 25
 # What the overlay can add, each with the reason that is told.
 PARTS = {
     "debug": "DEBUG is on unless a variable turns it off; a server needs it the other way round",
@@ -117,9 +121,13 @@ def make(
     settings = answers.settings if answers else {}
     other = answers.other if answers else {}
     parts = [part for part in _parts(settings, other, answers) if part not in without]
-    extras = _extras(project, names, parts) if answers else []
-    installed = {*names, *(answers.packages if answers else ()), *map(_bare, extras)}
-    system = packages.of(installed, settings.get("applications", ()))
+    # A lock file also names what is not installed, such as a developer's packages.
+    given = answers.packages if answers else names
+    follows = answers is not None and _follows(answers)
+    extras = _extras(project, given, parts, follows) if answers else []
+    installed = {*given, *map(_bare, extras)}
+    applications = [*settings.get("applications", ()), *([GIS] if project.has_gis else [])]
+    system = packages.of(installed, applications)
     system = packages.System(
         tuple(dict.fromkeys([*system.build, *more])), system.run, system.why_build, system.why_run
     )
@@ -127,9 +135,11 @@ def make(
         reason = ("A package of this project is published as source, or comes from git.",)
         system = packages.System(system.build, system.run, reason, system.why_run)
     kind = "wsgi" if project.wsgi or not project.asgi else "asgi"
-    if "channels" in names or "daphne" in names:
+    if "channels" in given or "daphne" in given:
         kind = "asgi" if project.asgi else kind
     module, callable_ = _application(project, settings, kind)
+    if answers:
+        _require_server(answers, kind, module)
     static = settings.get("static_root", "")
     if "static_root" in parts or not static.startswith(f"{APP}/"):
         static = f"{APP}/staticfiles"
@@ -142,7 +152,8 @@ def make(
     elif project.settings != project.manage_settings:
         settings_module = project.settings
         why = "Those of the server. manage.py would take a developer's, unless it is told."
-    commands = _commands(project, answers.packages if answers else names)
+    commands = _commands(project, given)
+    engine = settings.get("databases", {}).get("default", {}).get("engine", "")
     pinned = pins or {}
     context = {
         "base": f"python:{project.python}-slim",
@@ -171,23 +182,28 @@ def make(
         "switch": answers.switch if answers and "debug" in parts else "",
         "parts": parts,
         "names": _names(parts, settings),
+        "follows": follows,
+        "has_hosts": "ALLOWED_HOSTS" in settings.get("defined", ()),
         "hosts": settings.get("allowed_hosts") or ["localhost", "127.0.0.1"],
         "sqlite": sqlite,
-        "engine": settings.get("databases", {}).get("default", {}).get("engine", ""),
+        "engine": engine,
+        # Django's own engines are named by the address; another one stays.
+        "own_engine": "" if engine.startswith("django.db.backends.") else engine,
+        "has_old_storage": _has_old_storage(settings),
+        "private": _private(project, settings),
         "has_storages": "STORAGES" in settings.get("defined", ()),
         "staticfiles": "whitenoise.storage.Compressed"
         + ("Manifest" if is_strict else "")
         + "StaticFilesStorage",
         "types": ["server", *commands],
         "commands": commands,
-        "start_interval": True,
         "extras": [
             f"{name}=={pinned[_bare(name)]}" if _bare(name) in pinned else name for name in extras
         ],
         "odd_python": project.odd_python,
     }
     answered = dict(answers.variables) if answers else {}
-    notes = _notes(project, answers, parts)
+    notes = _notes(project, answers, parts, follows)
     if answers and "celery" in set(names) - set(answers.packages):
         notes.append("Celery is in a group that is not installed: --group NAME adds one.")
     return Plan(project, context, parts, extras, notes, answered)
@@ -218,15 +234,18 @@ def _parts(
     found = []
     if settings["debug"] or answers.switch:
         found.append("debug")
+    key = settings["secret_key"]
+    is_in_the_files = key and key not in answers.variables.values()
     if other.get("secret_key") != "asked-by-the-workshop" and (
-        answers.is_random_key or settings["secret_key"].startswith("django-insecure")
+        answers.is_random_key or is_in_the_files
     ):
         found.append("key")
     if "probe.example" not in other.get("allowed_hosts", []) and settings["allowed_hosts"] != ["*"]:
         found.append("hosts")
     default = settings["databases"].get("default", {})
-    follows = other.get("databases", {}).get("default", {}).get("host") == "probe.example"
-    if (not follows or _is_among_code(default)) and not settings["is_default"]:
+    # Where the variable has to be set, the database that was seen is its placeholder.
+    lies_in_code = _is_among_code(default) and "DATABASE_URL" not in answers.variables
+    if (not _follows(answers) or lies_in_code) and not settings["is_default"]:
         found.append("database")
     if _collects(settings):
         if not settings["static_root"].startswith(f"{APP}/"):
@@ -240,6 +259,12 @@ def _parts(
     return [part for part in PARTS if part in found]
 
 
+def _follows(answers: Answers) -> bool:
+    """Whether the project's own settings read DATABASE_URL."""
+    default = answers.other.get("databases", {}).get("default", {})
+    return bool(default.get("host") == "probe.example")
+
+
 def _is_among_code(database: Mapping[str, str]) -> bool:
     """True for an SQLite database that has no folder of its own."""
     name = PurePosixPath(database.get("name", ""))
@@ -250,13 +275,31 @@ def _is_among_code(database: Mapping[str, str]) -> bool:
     )
 
 
-def _extras(project: Project, names: Collection[str], parts: Collection[str]) -> list[str]:
+def _extras(
+    project: Project, names: Collection[str], parts: Collection[str], follows: bool
+) -> list[str]:
     """The packages that are added: a server, and what the overlay's parts bring along."""
     django = ["django"] if project.manager == "nothing" else []
-    wanted = ["gunicorn", *(name for part in parts for name in BRINGS.get(part, ()))]
-    if "database" in parts and not DRIVERS & set(names):
+    needing = [part for part in parts if part != "database" or not follows]
+    wanted = ["gunicorn", *(name for part in needing for name in BRINGS.get(part, ()))]
+    if "database" in needing and not DRIVERS & set(names):
         wanted.append("psycopg[binary]")
     return django + [name for name in dict.fromkeys(wanted) if _bare(name) not in names]
+
+
+def _require_server(answers: Answers, kind: str, module: str) -> None:
+    """Raises WorkshopError where there is nothing to serve, or nobody who can."""
+    if not module:
+        raise WorkshopError(
+            "No wsgi.py and no asgi.py makes an application, and no setting names one.",
+            "Write a wsgi.py as `django-admin startproject` does. Nothing was written.",
+        )
+    version = answers.packages.get("gunicorn", "")
+    if kind == "asgi" and version and int(version.split(".")[0]) < GUNICORN_ASGI:
+        raise WorkshopError(
+            f"The project has gunicorn {version}, and ASGI takes {GUNICORN_ASGI} or newer.",
+            "Let the project have a newer gunicorn, or none. Nothing was written.",
+        )
 
 
 def _application(project: Project, settings: Mapping[str, Any], kind: str) -> tuple[str, str]:
@@ -293,14 +336,34 @@ def _writable(
 
 def _collects(settings: Mapping[str, Any]) -> bool:
     """Whether the build collects static files: not where they go to another machine."""
-    backend = settings.get("staticfiles", "")
-    return bool(settings.get("has_static_app")) and backend.startswith(("django.", "whitenoise."))
+    return bool(settings.get("has_static_app") and settings["stores_here"])
+
+
+def _has_old_storage(settings: Mapping[str, Any]) -> bool:
+    """Whether storages are named by the settings that Django had before STORAGES (4.2).
+
+    Until 5.1 they are known, and then STORAGES must not stand beside them.
+    """
+    version = tuple(map(int, re.findall(r"\d+", settings.get("django", "99"))[:2]))
+    old = {"DEFAULT_FILE_STORAGE", "STATICFILES_STORAGE"} & set(settings.get("defined", ()))
+    return version < (4, 2) or (version < (5, 1) and bool(old))
+
+
+def _private(project: Project, settings: Mapping[str, Any]) -> list[str]:
+    """Uploads and the database of whoever builds, where they lie among the code."""
+    media = settings.get("media_root", "")
+    default = settings.get("databases", {}).get("default", {})
+    paths = [media, default.get("name", "") if "sqlite" in default.get("engine", "") else ""]
+    found = [project.workdir / path for path in paths if path]
+    return [str(p.relative_to(APP)) for p in found if p.is_relative_to(APP) and p != APP]
 
 
 def _names(parts: Collection[str], settings: Mapping[str, Any]) -> list[str]:
     found = []
     if "database" in parts:
         found.append("DATABASES")
+    if "hosts" in parts and "ALLOWED_HOSTS" in settings.get("defined", ()):
+        found.append("ALLOWED_HOSTS")
     if "whitenoise" in parts:
         found.append("MIDDLEWARE")
         if "STORAGES" in settings.get("defined", ()):
@@ -332,7 +395,11 @@ def _commands(project: Project, names: Collection[str]) -> dict[str, str]:
             found["worker"] = f"python manage.py {command}"
     for name, command in project.procfile.items():
         # What a shell would have to read is left to the reader.
-        is_plain = re.fullmatch(r"[\w./:=@, -]+", command) and re.fullmatch(r"[a-z][\w-]*", name)
+        is_plain = (
+            re.fullmatch(r"[\w./:=@, -]+", command)
+            and re.fullmatch(r"[a-z][\w-]*", name)
+            and "=" not in command.split()[0]
+        )
         if is_plain and name not in ("web", "release", "server", "live", "ready", *found):
             found[name] = command
     return found
@@ -342,10 +409,13 @@ def _assets(project: Project) -> dict[str, Any]:
     found = project.assets
     if found is None:
         return {}
+    corepack = "corepack enable"
+    if int(re.findall(r"\d+", found.base)[0]) >= NODE_WITHOUT_COREPACK:
+        corepack = f"npm install --global corepack && {corepack}"
     commands = {
         "npm": "npm ci" if found.lock else "npm install",
-        "yarn": "corepack enable && yarn install",
-        "pnpm": "corepack enable && pnpm install --frozen-lockfile",
+        "yarn": f"{corepack} && yarn install",
+        "pnpm": f"{corepack} && pnpm install --frozen-lockfile",
     }
     return {
         "base": found.base,
@@ -372,7 +442,9 @@ def _quoted(value: str) -> str:
     return value if re.fullmatch(r"[\w./:@%+,-]+", value) else "'" + value.replace("'", "") + "'"
 
 
-def _notes(project: Project, answers: Answers | None, parts: Collection[str]) -> list[str]:
+def _notes(
+    project: Project, answers: Answers | None, parts: Collection[str], follows: bool
+) -> list[str]:
     if answers is None:
         return []
     found = [
@@ -383,7 +455,10 @@ def _notes(project: Project, answers: Answers | None, parts: Collection[str]) ->
         ),
         f"Python {project.python}, because of {project.python_from}.",
     ]
-    found += [f"Added to its settings: {part}, because {PARTS[part]}." for part in parts]
+    reasons = dict(PARTS)
+    if follows:
+        reasons["database"] = "without DATABASE_URL its SQLite file would lie among the code"
+    found += [f"Added to its settings: {part}, because {reasons[part]}." for part in parts]
     if answers.variables:
         listed = ", ".join(answers.variables)
         found.append(

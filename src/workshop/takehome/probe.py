@@ -100,7 +100,7 @@ def told(django, settings):
         "applications": list(settings.INSTALLED_APPS),
         "middleware": list(settings.MIDDLEWARE),
         "static_root": str(settings.STATIC_ROOT or ""),
-        "staticfiles": backend,
+        "stores_here": stores_here(backend),
         "media_root": str(settings.MEDIA_ROOT or ""),
         "databases": databases,
         "logs": bool(logging.get("handlers")) if isinstance(logging, dict) else True,
@@ -111,6 +111,17 @@ def told(django, settings):
         "defined": [name for name in dir(module) if name.isupper()],
         "is_default": settings.DATABASES == global_settings.DATABASES,
     }
+
+
+def stores_here(backend):
+    """Whether static files are collected on this machine, and not sent to another one."""
+    from django.core.files.storage import FileSystemStorage
+    from django.utils.module_loading import import_string
+
+    try:
+        return issubclass(import_string(backend), FileSystemStorage)
+    except (ImportError, TypeError):
+        return False
 
 
 def secret_key(settings):
@@ -162,8 +173,9 @@ def main():
     before = files()
     answers, variables, error = settled({})
     result = {"error": error, "switch": ""}
-    if answers and answers["debug"]:
-        # A server's DEBUG is off. Where a variable does that, all other settings may follow it.
+    if not answers or answers["debug"]:
+        # A server's DEBUG is off. Where a variable does that, all other settings may follow it,
+        # and some that can't be imported with it ask for a developer's package.
         for name in ("DEBUG", "DJANGO_DEBUG"):
             quiet, more, _ = settled({**variables, name: "False"})
             if quiet and not quiet["debug"]:

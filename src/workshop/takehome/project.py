@@ -35,14 +35,18 @@ MANAGERS = (*LOCKS.values(), "requirements", "pyproject", "nothing")
 _LOCKS_OF_NODE = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "package-lock.json": "npm"}
 _NODE = "24"
 # What installing reads besides package.json and the lock file.
-_NODE_SETTINGS = (".npmrc", ".yarnrc", "pnpm-workspace.yaml")
+_NODE_SETTINGS = (".npmrc", ".yarnrc", ".yarnrc.yml", "pnpm-workspace.yaml")
 # Scripts that installing runs.
 _NODE_HOOKS = {"preinstall", "install", "postinstall", "prepublish", "prepare"}
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
 _STARTPROJECT = re.compile(r"startproject' using Django (\d+\.\d+)")
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)", re.MULTILINE)
+# A requirement that is a folder or a file of the project's.
 _LOCAL = re.compile(
-    r"^\s*(?:-e\s+|--editable[\s=]+)?(?:\.|\./\S*|file:\S+)\s*(?:#.*)?$", re.MULTILINE
+    r"^\s*(?:(?:-e|--editable)[\s=]+(?!\w+\+|\w+://)\S+"
+    r"|\.{1,2}(?:/\S*)?(?:\[[^\]]*\])?|file:\S+|[\w.,\[\]-]+\s*@\s*file:\S+)"
+    r"\s*(?:[;#].*)?$",
+    re.MULTILINE,
 )
 
 
@@ -68,8 +72,9 @@ class Project:
     ``manager`` is one of MANAGERS, ``files`` are those that its step reads, ``python`` is a
     version as 3.13 and ``python_from`` says where that stands. ``settings`` are the module that
     wsgi.py or asgi.py names, and the one that manage.py names. ``odd_python`` is true where a
-    file that ends in .py is no Python, so that bytecode can't be made of every file. ``groups``
-    are extras and groups of dependencies that somebody asked for.
+    file that ends in .py is no Python, so that bytecode can't be made of every file. ``has_gis``
+    is true where a file names Django's GIS framework. ``groups`` are extras and groups of
+    dependencies that somebody asked for.
     """
 
     folder: Path
@@ -88,6 +93,7 @@ class Project:
     assets: Assets | None = None
     needs_all: bool = False
     odd_python: bool = False
+    has_gis: bool = False
     groups: tuple[str, ...] = ()
 
     @property
@@ -102,8 +108,9 @@ def find(
     manager: str = "",
     python: str = "",
     groups: Collection[str] = (),
+    settings: str = "",
 ) -> Project:
-    """Look into a folder. ``manage``, ``manager``, ``python`` answer what can't be told from it.
+    """Look into a folder. The other arguments answer what can't be told from it.
 
     Raises WorkshopError where no Django project, or more than one answer, is found.
     """
@@ -115,12 +122,12 @@ def find(
     manage_settings = _first(_SETTINGS, text)
     wsgi, wsgi_settings = _application(folder, modules, "wsgi", manage_settings)
     asgi, asgi_settings = _application(folder, modules, "asgi", manage_settings)
-    settings = wsgi_settings or asgi_settings or manage_settings
+    settings = settings or wsgi_settings or asgi_settings or manage_settings
     if not settings:
         raise WorkshopError(
             f"Neither {managed} nor a wsgi.py or asgi.py names DJANGO_SETTINGS_MODULE, "
             f"so the project's settings are not known.",
-            f'Write os.environ.setdefault("DJANGO_SETTINGS_MODULE", "…") into {managed}.',
+            "Name the module: --settings MODULE.",
         )
     found, files, needs_all = _manager(folder, managed.parent, manager)
     version, where = (python, "the command line") if python else _python(folder, managed.parent)
@@ -128,14 +135,14 @@ def find(
         folder, managed, found, files, version, where, settings, manage_settings or settings,
         wsgi, asgi, _source(folder, managed.parent, settings), _django(folder, modules),
         _procfile(folder), _assets(folder, managed.parent), needs_all, _odd_python(folder),
-        tuple(groups),
+        any("django.contrib.gis" in _text(folder / path) for path in modules), tuple(groups),
     )  # fmt: skip
 
 
 def _odd_python(folder: Path) -> bool:
     """True where a file of those that the image gets is no Python: a template, or Python 2."""
     for path in folder.rglob("*.py"):
-        if {".git", ".venv", "venv", "node_modules"} & set(path.parts):
+        if {".git", ".venv", "venv", "node_modules"} & set(path.relative_to(folder).parts):
             continue
         try:
             ast.parse(path.read_text(encoding="utf-8", errors="replace"))
@@ -249,7 +256,7 @@ def _manager(folder: Path, root: PurePosixPath, wanted: str) -> tuple[str, list[
         files = [str(lock.parent / beside), str(lock)]
         if name == "uv":
             files += _members(folder, lock.parent)
-        return name, files, False
+        return name, files, _has_path(folder / files[0])
     if wanted in ("", "requirements"):
         for place in places:
             for name in REQUIREMENTS:
@@ -264,6 +271,23 @@ def _manager(folder: Path, root: PurePosixPath, wanted: str) -> tuple[str, list[
             f"No file of {wanted} is in {folder}.", f"--manager takes {', '.join(MANAGERS)}."
         )
     return "nothing", [], False
+
+
+def _has_path(pyproject: Path) -> bool:
+    """Whether a dependency is a folder of the project's: uv's, Poetry's or PDM's."""
+    try:
+        told = tomllib.loads(_text(pyproject))
+    except tomllib.TOMLDecodeError:
+        return False
+    tool, dependencies = told.get("tool", {}), told.get("project", {}).get("dependencies", [])
+    poetry = tool.get("poetry", {})
+    sources = [*tool.get("uv", {}).get("sources", {}).values()]
+    for group in (poetry, *poetry.get("group", {}).values()):
+        sources += group.get("dependencies", {}).values()
+    flat = [one for source in sources for one in (source if isinstance(source, list) else [source])]
+    return any(isinstance(one, dict) and "path" in one for one in flat) or any(
+        re.search(r"@\s*file:", line) for line in dependencies
+    )
 
 
 def _dependencies(place: Path) -> list[str]:
@@ -320,6 +344,7 @@ def _python(folder: Path, root: PurePosixPath) -> tuple[str, str]:
         (".python-version", r"^\s*(?:cpython-)?(3\.\d+)"),
         (".tool-versions", r"^python\s+(3\.\d+)"),
         ("runtime.txt", r"^python-(3\.\d+)"),
+        ("Pipfile", r"^python_version\s*=\s*[\"'](3\.\d+)"),
         ("Dockerfile", r"^FROM\s+(?:--\S+\s+)?(?:\S*/)?python:(3\.\d+)"),
     )
     for place in places:

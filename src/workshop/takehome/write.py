@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,20 +59,30 @@ def settings(made: Plan) -> str:
     return _render("settings.py.j2", made)
 
 
-def ignore_file(folder: Path) -> str:
-    """The project's own ignore file, and what it does not name yet."""
+def ignore_file(folder: Path, private: Collection[str] = ()) -> str:
+    """The project's own ignore file, and what it does not name yet.
+
+    ``private`` are files and folders of whoever builds, relative to the project.
+    """
     own = _read(folder / ".dockerignore")
     wanted = IGNORED.read_text(encoding="utf-8")
+    # Virtual environments with names of their own.
+    environments = [path.parent.name for path in sorted(folder.glob("*/pyvenv.cfg"))]
+    known = wanted.splitlines()
+    more = [n for n in dict.fromkeys([*environments, *private]) if f"**/{n}" not in known]
+    if more:
+        wanted += "\n".join(["\n# Of this machine only", *more]) + "\n"
     if own is None:
         return wanted
-    has = {line.strip().rstrip("/").removeprefix("**/") for line in own.splitlines()}
+    # `.env` is the one at the top, `**/.env` is every one.
+    has = {line.strip().rstrip("/") for line in own.splitlines()}
     missing = [
         line
         for line in wanted.splitlines()
-        if line and not line.startswith("#") and line.rstrip("/").removeprefix("**/") not in has
+        if line and not line.startswith("#") and line.rstrip("/") not in has
     ]
     # Where everything is left out but what is named, the set has to be named.
-    if has & {"*", "**"}:
+    if has & {"*", "**", "/*"}:
         missing.insert(0, f"!{FOLDER}")
     if not missing:
         return own
@@ -88,7 +99,7 @@ def files(made: Plan) -> list[File]:
     kind = made.context["kind"]
     texts = {
         "Dockerfile": dockerfile(made),
-        ".dockerignore": ignore_file(folder),
+        ".dockerignore": ignore_file(folder, made.context["private"]),
         f"{FOLDER}/entrypoint.sh": _render("entrypoint.sh.j2", made),
         f"{FOLDER}/gunicorn.conf.py": _render("gunicorn.conf.py.j2", made),
         f"{FOLDER}/{kind}.py": _render("application.py.j2", made),
