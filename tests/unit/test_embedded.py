@@ -10,6 +10,7 @@ from workshop import cli
 from workshop.engine import client, embedded
 from workshop.engine.embedded import Folders
 from workshop.errors import WorkshopError
+from workshop.show import console
 
 FOLDERS = Folders(Path("/run/some"), Path("/var/lib/some"))
 CONTAINERD = {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}
@@ -134,3 +135,35 @@ def test_what_is_still_in_use_is_unmounted_a_little_later(
     with pytest.raises(WorkshopError, match="target is busy") as caught:
         embedded._unmount(mount, folders)
     assert f"fuser --verbose --mount {mount}" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("host", "answer", "is_emptied"),
+    [
+        (client.EMBEDDED_HOST, None, True),
+        ("unix:///var/run/docker.sock", None, True),
+        ("unix:///var/run/docker.sock", "y", True),
+        ("unix:///var/run/docker.sock", "n", False),
+        ("unix:///var/run/docker.sock", EOFError, False),
+    ],
+)
+def test_a_cache_of_somebody_elses_engine_is_emptied_only_if_they_agree(
+    monkeypatch: pytest.MonkeyPatch, host: str, answer: object, is_emptied: bool
+) -> None:
+    def asked(question: str) -> object:
+        if answer is EOFError:
+            raise EOFError
+        return answer
+
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(client, "host", lambda: host)
+    monkeypatch.setattr(client, "run_cli", lambda *words: ran.append(words))
+    monkeypatch.setattr(console, "a_person_is_there", lambda: answer is not None)
+    monkeypatch.setattr("builtins.input", asked)
+    if is_emptied:
+        embedded.prune("a cache", "type=exec.cachemount")
+        assert ran == [("builder", "prune", "--force", "--filter", "type=exec.cachemount")]
+    else:
+        with pytest.raises(WorkshopError, match="Nothing was emptied"):
+            embedded.prune("a cache")
+        assert ran == []

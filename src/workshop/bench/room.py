@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..engine import client
+from ..engine import client, embedded
 from ..errors import WorkshopError
 from ..lesson import claims
-from ..show.console import say, step
+from ..show.console import step
 from .report import STORED, Measured
 
 CHAPTERS = ("02", "03")
@@ -38,9 +38,11 @@ from pathlib import Path
 from workshop.engine import session
 from workshop.lesson import notebooks
 from workshop.paths import WORKSPACES
-notebooks.run(sys.argv[2:], Path(sys.argv[1]))
-session.remove_leftovers()
-shutil.rmtree(WORKSPACES / session.ident())
+try:
+    notebooks.run(sys.argv[2:], Path(sys.argv[1]))
+finally:
+    session.remove_leftovers()
+    shutil.rmtree(WORKSPACES / session.ident(), ignore_errors=True)
 own, kernel = (resource.getrusage(who).ru_maxrss for who in
                (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 print(own + kernel, time.monotonic() - start)
@@ -122,8 +124,7 @@ def run() -> Room:
     """
     rounds = []
     for readers in READERS:
-        say("… Emptying the engine's build cache")
-        client.run_cli("builder", "prune", "--all", "--force")
+        embedded.prune("the build cache")
         with step(f"Chapters {' and '.join(CHAPTERS)}, {readers} readers at once"):
             rounds.append(_round(readers))
     return Room(rounds, list(CHAPTERS), datetime.now(UTC).date().isoformat(), client.machine())
@@ -133,7 +134,12 @@ def _round(readers: int) -> Round:
     with tempfile.TemporaryDirectory(prefix="dockerfile-workshop-") as temporary:
         folders = [Path(temporary, str(number)) for number in range(readers)]
         started = [_start(folder) for folder in folders]
-        ended = [_end(process, folder) for process, folder in zip(started, folders, strict=True)]
+        try:
+            ended = [_end(*reader) for reader in zip(started, folders, strict=True)]
+        finally:
+            # Also after one that failed, each cleans up behind itself.
+            for process in started:
+                process.wait()
         held = [len((folder / "kept.jsonl").read_text().splitlines()) for folder in folders]
         seconds = [each[0] for each in ended]
         return Round(readers, seconds, [each[1] for each in ended], held)

@@ -37,13 +37,11 @@ def install(what: str, packages: Sequence[str], options: Sequence[str] = ()) -> 
     if not coming:
         return
     console.say(f"For {what}, apt-get installs: {' '.join(coming)}")
-    if console.a_person_is_there():
-        answer = input("Install them? [Y/n] ")
-        if answer.strip().lower() not in ("", "y", "yes"):
-            raise WorkshopError(
-                f"Nothing was installed, because you did not want {what} from apt-get.",
-                "Install it in another way, or run the same command again and answer y.",
-            )
+    if not console.agrees("Install them?", unasked=True):
+        raise WorkshopError(
+            f"Nothing was installed, because you did not want {what} from apt-get.",
+            "Install it in another way, or run the same command again and answer y.",
+        )
     _apt_get(f"Installing {what}", *options, *command)
 
 

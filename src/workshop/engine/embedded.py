@@ -214,6 +214,23 @@ def status() -> tuple[str | None, str]:
 # The image store
 
 
+def prune(what: str, *filters: str) -> None:
+    """Empty a cache of the builds on the engine in use; ``what`` says which one.
+
+    A person at a terminal is asked where the engine is not the tutorial's own. Raises
+    WorkshopError when they say no.
+    """
+    question = f"This empties {what} on {client.host()}, also for your other projects. Go on?"
+    if client.host() != client.EMBEDDED_HOST and not console.agrees(question, unasked=True):
+        raise WorkshopError(
+            "Nothing was emptied, and without that there is nothing to measure or to record.",
+            "Take an engine of its own for it: `uv run workshop engine start`.",
+        )
+    console.say(f"… Emptying {what} on this engine")
+    options = [word for each in filters for word in ("--filter", each)] or ["--all"]
+    client.run_cli("builder", "prune", "--force", *options)
+
+
 def remembered_store(folders: Folders = OWN) -> Store | None:
     """The image store that this engine had when it was last started; None before that."""
     settings = _read_settings(folders.settings)

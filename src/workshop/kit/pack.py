@@ -28,12 +28,12 @@ import zstandard
 
 from .. import doctor
 from ..bases.images import BASE_IMAGES
-from ..engine import client, session
+from ..engine import client, embedded, session
 from ..errors import WorkshopError
 from ..lesson import notebooks
 from ..paths import ROOT, WORKSPACES
 from ..run import containers
-from ..show.console import say, step
+from ..show.console import step
 from ..show.display import size
 from . import bases, proxy
 
@@ -148,8 +148,7 @@ def _record(names: Sequence[str], kit: str, folder: Path, stack: ExitStack) -> i
     stack.callback(proxy.stop_leading)
     proxy.lead_to_it()
     # What lies in a cache would not be fetched, and so not be recorded.
-    say("… Emptying the builds' own caches (RUN --mount=type=cache) on this engine")
-    client.run_cli("builder", "prune", "--force", "--filter", "type=exec.cachemount")
+    embedded.prune("the builds' own caches (RUN --mount=type=cache)", "type=exec.cachemount")
     with _own_session():
         for check in doctor.examine():
             if not check.ok:
@@ -171,6 +170,7 @@ def _own_session() -> Iterator[None]:
     """A reader of its own, so that the images of who packs stay as they are."""
     before = os.environ.get("WORKSHOP_SESSION")
     os.environ["WORKSHOP_SESSION"] = secrets.token_hex(4)
+    session.ident.cache_clear()
     try:
         yield
     finally:
@@ -180,6 +180,7 @@ def _own_session() -> Iterator[None]:
         del os.environ["WORKSHOP_SESSION"]
         if before is not None:
             os.environ["WORKSHOP_SESSION"] = before
+        session.ident.cache_clear()
 
 
 def _save(names: Sequence[str], target: Path) -> int:

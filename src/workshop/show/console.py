@@ -52,6 +52,17 @@ def a_person_is_there() -> bool:
     return bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty())
 
 
+def agrees(question: str, unasked: bool) -> bool:
+    """What a person at a terminal answers; ``unasked`` where nobody is there, or nobody answers."""
+    if not a_person_is_there():
+        return unasked
+    try:
+        answer = input(f"{question} {'[Y/n]' if unasked else '[y/N]'} ").strip().lower()
+    except EOFError:
+        return False
+    return answer in ("y", "yes") or (unasked and not answer)
+
+
 @contextmanager
 def step(what: str) -> Iterator[None]:
     """Announce ``what``; at the end say how long it took, in seconds."""
