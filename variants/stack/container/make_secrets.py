@@ -14,18 +14,21 @@ FOLDER = HERE / "secrets"
 def main():
     # Nobody else gets into the folder. Within it every user may read, because a container
     # gets the file as it is, and its user is another one than yours.
-    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    FOLDER.mkdir(exist_ok=True)
+    FOLDER.chmod(0o700)
     (FOLDER / ".gitignore").write_text("*\n")
     keep("secret_key", secrets.token_urlsafe(50))
     password = keep("database_password", secrets.token_urlsafe(24))
     keep("database_url", f"postgres://reading:{password}@db:5432/reading")
     settings = HERE / ".env"
     told = settings.read_text() if settings.exists() else ""
-    lines = ["SECRETS=./secrets\n"]
+    lines = ["SECRETS=./secrets"]
     if hasattr(os, "getuid"):
         # compose.dev.yaml: what a container writes into your folder is yours.
-        lines.append(f"OWNER={os.getuid()}:{os.getgid()}\n")
-    settings.write_text(told + "".join(line for line in lines if line not in told))
+        lines.append(f"OWNER={os.getuid()}:{os.getgid()}")
+    told = told.splitlines()
+    told += [line for line in lines if line not in told]
+    settings.write_text("".join(f"{line}\n" for line in told))
 
 
 def keep(name, value):
