@@ -8,10 +8,12 @@ of its own, with a session of its own.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
 import secrets
+import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -37,7 +39,10 @@ MOUNTS = Path("/proc/mounts")
 LOOKS = 12
 NEEDS_NO_ENGINE = (ROOT / "tests" / "unit", ROOT / "tests" / "notebooks")
 # Held while the engine and the base images are prepared; its name is the same in all processes.
-os.environ.setdefault("WORKSHOP_READY", str(Path(tempfile.mkdtemp(), "ready.lock")))
+if "WORKSHOP_READY" not in os.environ:
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["WORKSHOP_READY"] = str(Path(folder, "ready.lock"))
 READY = FileLock(os.environ["WORKSHOP_READY"])
 FAILED = Path(os.environ["WORKSHOP_READY"]).with_suffix(".failed")
 # Files of more than half an hour, and files of which each test is for any worker.

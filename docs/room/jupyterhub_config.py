@@ -14,7 +14,7 @@ c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = Path("/run/secrets/password").read_text().strip()
 c.Authenticator.allow_all = True
 # A name becomes a folder's.
-c.Authenticator.username_pattern = "[a-z0-9-]{1,30}"
+c.Authenticator.username_pattern = r"[a-z0-9-]{1,30}\Z"
 
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = f"{ROOM}/{{username}}"

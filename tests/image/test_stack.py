@@ -15,9 +15,15 @@ FILES = {
     "slowly.yaml": """\
 services:
   worker:
-    command: worker --concurrency 2 -- worker_soft_shutdown_timeout=4
+    command: worker --concurrency 2 -- worker_soft_shutdown_timeout=12
     environment:
-      THUMBNAIL_SECONDS: "2"
+      THUMBNAIL_SECONDS: "8"
+""",
+    "stuck.yaml": """\
+services:
+  worker:
+    environment:
+      THUMBNAIL_SECONDS: "120"
 """,
     "nowhere.yaml": """\
 services:
@@ -218,7 +224,7 @@ def test_the_database_is_restarted_then_hangs(stack, platform):
 
 @pytest.mark.slow
 def test_a_task_of_a_worker_that_is_killed_is_done_again_by_itself(stack, platform):
-    Compose(stack, "-f compose.yaml -f slowly.yaml").up("worker")
+    Compose(stack, "-f compose.yaml -f stuck.yaml").up("worker")
     upload(platform, "The Watsons")
     wait_for(lambda: logged(platform, "received"), 60)
     platform.kill("worker")
