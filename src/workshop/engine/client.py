@@ -32,9 +32,9 @@ EMBEDDED_HOST = "unix:///run/dockerfile-workshop/docker.sock"
 DEFAULT_HOST = (
     "npipe:////./pipe/docker_engine" if os.name == "nt" else "unix:///var/run/docker.sock"
 )
-# Engine 23, the first one whose `docker build` is BuildKit's, speaks version 1.42 of the API.
-OLDEST_ENGINE = 23
-OLDEST_API = (1, 42)
+# Engine 25, the first one with `HEALTHCHECK --start-interval`, speaks version 1.44 of the API.
+OLDEST_ENGINE = 25
+OLDEST_API = (1, 44)
 # The oldest plugins that do what the chapters need, what that is, and distributions' packages.
 PLUGINS = {
     "buildx": ((0, 12), "report progress as JSON", "docker-buildx (Debian, Ubuntu)"),
