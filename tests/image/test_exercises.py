@@ -7,6 +7,7 @@ from nbclient import NotebookClient
 
 from workshop.lesson import exercises
 from workshop.paths import NOTEBOOKS
+from workshop.run import containers
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +38,13 @@ def nothing_solved():
     yield
     for chapter in {turn.chapter.stem for turn in turns.ALL}:
         exercises.forget(chapter)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(turn):
+    """The chapter's last cells take away what an exercise started, and don't run here."""
+    yield
+    containers.remove_of(turn.chapter.stem)
 
 
 @pytest.mark.parametrize("turn", turns.ALL, ids=lambda turn: f"{turn.chapter.name[:2]}-{turn.name}")
