@@ -132,6 +132,7 @@ class Swarm:
         token = self.on("swarm join-token --quiet worker").stdout.strip()
         for node in NODES[1:]:
             self.on(f"swarm join --token {token} node1:2377", node)
+        self.on(f"node update --label-add data=true {NODES[0]}")
         done("docker compose exec -T node1 chown 10001 /srv/media")
         done("python container/make_secrets.py")
         done("docker compose cp secrets node1:/root/")
