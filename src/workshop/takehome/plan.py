@@ -353,7 +353,10 @@ def _private(project: Project, settings: Mapping[str, Any]) -> list[str]:
     """Uploads and the database of whoever builds, where they lie among the code."""
     media = settings.get("media_root", "")
     default = settings.get("databases", {}).get("default", {})
-    paths = [media, default.get("name", "") if "sqlite" in default.get("engine", "") else ""]
+    paths = [media]
+    # The set's ignore file names those that end in .sqlite3.
+    if "sqlite" in default.get("engine", "") and ".sqlite3" not in default["name"]:
+        paths.append(default["name"])
     found = [project.workdir / path for path in paths if path]
     return [str(p.relative_to(APP)) for p in found if p.is_relative_to(APP) and p != APP]
 
