@@ -54,11 +54,11 @@ class Benchmark(Composed):
     ``rows`` holds the medians of each Dockerfile, by the names of COLUMNS: bytes, seconds,
     and answers in a second. ``cold_s`` is a build that finds neither a layer nor a cache
     mount, ``noop_s`` the same once more, ``edit_s`` after an edited line, ``dependency_s``
-    after an added package; ``check_s`` is `manage.py check` in a container, ``start_s`` the
-    time from a container's start to its first answer, ``memory_bytes`` what its processes
-    hold under load, ``requests_per_s`` the answers to / with status 200, ``lost_requests``
-    how many of eight clients' requests were accepted and never answered when it was told
-    to stop. ``date`` is that of the start, as YYYY-MM-DD in UTC.
+    after an added package; ``check_s`` is `manage.py check` in a container, in seconds of a
+    processor, ``start_s`` the time from a container's start to its first answer,
+    ``memory_bytes`` what its processes hold under load, ``requests_per_s`` the answers to /
+    with status 200, ``lost_requests`` how many of eight clients' requests were accepted and
+    never answered when it was told to stop. ``date`` is that of the start, as YYYY-MM-DD in UTC.
     """
 
     rows: dict[str, dict[str, float]]
