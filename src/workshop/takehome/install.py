@@ -121,7 +121,7 @@ def _groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[tuple[str,
     Raises WorkshopError for a wanted one that is not there.
     """
     extras = told.get("project", {}).get("optional-dependencies", {})
-    return _those(extras, told.get("dependency-groups", {}), wanted)
+    return _chosen(extras, told.get("dependency-groups", {}), wanted)
 
 
 def _poetry_groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[tuple[str, str]]:
@@ -130,10 +130,10 @@ def _poetry_groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[tup
     extras = [
         *told.get("project", {}).get("optional-dependencies", {}), *poetry.get("extras", {}),
     ]  # fmt: skip
-    return _those(extras, [*poetry.get("group", {}), *told.get("dependency-groups", {})], wanted)
+    return _chosen(extras, [*poetry.get("group", {}), *told.get("dependency-groups", {})], wanted)
 
 
-def _those(
+def _chosen(
     extras: Collection[str], groups: Collection[str], wanted: Collection[str]
 ) -> list[tuple[str, str]]:
     known = [*extras, *groups]

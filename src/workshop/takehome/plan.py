@@ -184,7 +184,6 @@ def make(
         "names": _names(parts, settings),
         "follows": follows,
         "has_hosts": "ALLOWED_HOSTS" in settings.get("defined", ()),
-        "hosts": settings.get("allowed_hosts") or ["localhost", "127.0.0.1"],
         "sqlite": sqlite,
         "engine": engine,
         # Django's own engines are named by the address; another one stays.

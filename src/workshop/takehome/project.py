@@ -275,10 +275,7 @@ def _manager(folder: Path, root: PurePosixPath, wanted: str) -> tuple[str, list[
 
 def _has_path(pyproject: Path) -> bool:
     """Whether a dependency is a folder of the project's: uv's, Poetry's or PDM's."""
-    try:
-        told = tomllib.loads(_text(pyproject))
-    except tomllib.TOMLDecodeError:
-        return False
+    told = _told(pyproject)
     tool, dependencies = told.get("tool", {}), told.get("project", {}).get("dependencies", [])
     poetry = tool.get("poetry", {})
     sources = [*tool.get("uv", {}).get("sources", {}).values()]
@@ -290,20 +287,21 @@ def _has_path(pyproject: Path) -> bool:
     )
 
 
-def _dependencies(place: Path) -> list[str]:
+def _told(file: Path) -> dict[str, Any]:
+    """What a TOML file says; nothing if it is not there, or is none."""
     try:
-        told = tomllib.loads(_text(place / "pyproject.toml"))
+        return tomllib.loads(_text(file))
     except tomllib.TOMLDecodeError:
-        return []
-    return list(told.get("project", {}).get("dependencies", []))
+        return {}
+
+
+def _dependencies(place: Path) -> list[str]:
+    return list(_told(place / "pyproject.toml").get("project", {}).get("dependencies", []))
 
 
 def _members(folder: Path, root: PurePosixPath) -> list[str]:
     """The pyproject.toml files of a uv workspace, without that of its root."""
-    try:
-        told = tomllib.loads(_text(folder / root / "pyproject.toml"))
-    except tomllib.TOMLDecodeError:
-        return []
+    told = _told(folder / root / "pyproject.toml")
     patterns = told.get("tool", {}).get("uv", {}).get("workspace", {}).get("members", [])
     return sorted(
         (path / "pyproject.toml").relative_to(folder).as_posix()
@@ -359,10 +357,7 @@ def _python(folder: Path, root: PurePosixPath) -> tuple[str, str]:
 
 
 def _requires_python(place: Path) -> str:
-    try:
-        told = tomllib.loads(_text(place / "pyproject.toml"))
-    except tomllib.TOMLDecodeError:
-        return ""
+    told = _told(place / "pyproject.toml")
     poetry: dict[str, Any] = told.get("tool", {}).get("poetry", {}).get("dependencies", {})
     asked = told.get("project", {}).get("requires-python") or poetry.get("python") or ""
     return str(asked)
