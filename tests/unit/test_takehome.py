@@ -6,8 +6,9 @@ from pathlib import PurePosixPath
 import pytest
 import strangers
 
+from workshop.build import buildx
 from workshop.errors import WorkshopError
-from workshop.takehome import install, packages, plan, probe, project, write
+from workshop.takehome import ask, install, packages, plan, probe, project, write
 from workshop.takehome.plan import Answers
 
 UV_LOCK = 'version = 1\n[[package]]\nname = "Django"\nversion = "5.2"\n'
@@ -282,6 +283,14 @@ def test_the_settings_can_be_named(tmp_path):
     folder = strangers.startproject(tmp_path)
     found = project.find(folder, settings="shop.settings.production")
     assert (found.settings, found.manage_settings) == ("shop.settings.production", "shop.settings")
+
+
+def test_settings_that_no_file_names_are_a_question_with_the_likely_answers(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    for path in (folder / "manage.py", folder / "shop/wsgi.py", folder / "shop/asgi.py"):
+        path.write_text(path.read_text().replace("DJANGO_SETTINGS_MODULE", "NONE"))
+    with pytest.raises(WorkshopError, match=r"--settings shop\.settings\.$"):
+        project.find(folder)
 
 
 def test_a_pipfile_says_which_python(tmp_path):
@@ -609,6 +618,7 @@ def test_the_variable_that_an_error_names(error, name):
     ("name", "value"),
     [
         ("DATABASE_URL", "sqlite:////tmp/build.sqlite3"),
+        ("DJANGO_DB_ENGINE", "django.db.backends.sqlite3"),
         ("CELERY_BROKER_URL", "redis://localhost:6379/0"),
         ("EMAIL_PORT", "1"),
         ("DEBUG", "False"),
@@ -618,6 +628,25 @@ def test_the_variable_that_an_error_names(error, name):
 )
 def test_a_value_that_does_no_harm(name, value):
     assert probe.value_for(name) == value
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        ("sqlite3.OperationalError: unable to open database file", "a folder for data"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/app/x'", "a folder for data"),
+        ("ValueError: no", "Tried with: KEY."),
+    ],
+)
+def test_settings_that_can_not_be_imported_get_advice(error, advice):
+    assert advice in ask.not_imported("shop.settings", f"Traceback\n{error}\n", ["KEY"]).fix
+
+
+def test_packages_that_can_not_be_installed_show_the_cause(tmp_path):
+    log = ["Collecting x", "ImportError: no 'convert_path'", "[end of output]", "│ exit code: 1"]
+    found = project.find(strangers.startproject(tmp_path))
+    failure = buildx.BuildFailed("no", "RUN pip", log)
+    assert ask.not_installed(found, failure).what.endswith("  │ ImportError: no 'convert_path'")
 
 
 # Debian's packages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -28,6 +29,11 @@ COPY . /app
 COPY --from=workshop probe.py /workshop/
 """
 TRIES = 4
+# pip says these below every failed build of a package, whatever its cause was.
+_NO_CAUSE = re.compile(
+    r"note: This error|subprocess-exited-with-error|did not run successfully|exit code: \d"
+    r"|See above for output|\[end of output\]"
+)
 
 
 def ask(
@@ -46,7 +52,7 @@ def ask(
         except buildx.BuildFailed as failure:
             missing = packages.missing(str(failure))
             if not missing or set(missing) <= set(more):
-                raise _not_installed(project, failure) from None
+                raise not_installed(project, failure) from None
             more = tuple(dict.fromkeys([*more, *missing]))
             tell(f"the build needs {', '.join(missing)}; once more")
     else:
@@ -57,13 +63,7 @@ def ask(
         raise WorkshopError("Django could not be asked.", done.stderr.strip()[-1500:])
     told = json.loads(lines[-1][len(probe.MARK) :])
     if not told["answers"]:
-        error = told["error"].strip().splitlines()
-        raise WorkshopError(
-            f"The settings {project.settings} can't be imported: {error[-1] if error else '?'}",
-            "Look at what they ask for. Tried with: "
-            + (", ".join(told["variables"]) or "no variable of their own")
-            + ". Nothing was written.",
-        )
+        raise not_imported(project.settings, told["error"], told["variables"])
     answers = Answers(
         told["variables"], told["answers"], told.get("other") or {}, told["is_random_key"],
         told["switch"], told["made"], told["packages"],
@@ -71,8 +71,26 @@ def ask(
     return answers, more
 
 
-def _not_installed(project: Project, failure: buildx.BuildFailed) -> WorkshopError:
-    said = "\n".join(f"  │ {line}" for line in failure.log[-6:]) or f"  {failure}"
+def not_imported(settings: str, error: str, variables: Collection[str]) -> WorkshopError:
+    """What to say when Django's setup ended with this traceback."""
+    last = (error.strip().splitlines() or ["?"])[-1]
+    if re.search("No such file or directory|unable to open database file", last):
+        fix = (
+            "A file or a folder is not in the image. .dockerignore may leave it out; a folder "
+            "for data can be made by the settings: Path(...).mkdir(parents=True, exist_ok=True)."
+        )
+    else:
+        tried = ", ".join(variables) or "no variable of their own"
+        fix = f"Look at what they ask for. Tried with: {tried}."
+    return WorkshopError(
+        f"The settings {settings} can't be imported: {last}", f"{fix} Nothing was written."
+    )
+
+
+def not_installed(project: Project, failure: buildx.BuildFailed) -> WorkshopError:
+    """What to say when the packages can't be installed: the last lines that tell a cause."""
+    cause = [line for line in failure.log if not _NO_CAUSE.search(line)]
+    said = "\n".join(f"  │ {line}" for line in cause[-6:]) or f"  {failure}"
     return WorkshopError(
         f"The project's packages can't be installed with Python {project.python}:\n{said}",
         "If they need another Python, name it with --python 3.N. Nothing was written.",

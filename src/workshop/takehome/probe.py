@@ -34,6 +34,8 @@ def value_for(name):
     """A value that can do no harm for a variable of this name."""
     if "DATABASE" in name and "URL" in name:
         return "sqlite:////tmp/build.sqlite3"
+    if name.endswith(("DB_ENGINE", "DATABASE_ENGINE")):
+        return "django.db.backends.sqlite3"
     if any(part in name for part in ("REDIS", "BROKER", "CACHE", "CELERY")) and "URL" in name:
         return "redis://localhost:6379/0"
     if "EMAIL" in name and "URL" in name:

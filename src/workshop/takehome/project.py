@@ -124,10 +124,15 @@ def find(
     asgi, asgi_settings = _application(folder, modules, "asgi", manage_settings)
     settings = settings or wsgi_settings or asgi_settings or manage_settings
     if not settings:
+        likely = [
+            ".".join(path.relative_to(managed.parent).with_suffix("").parts)
+            for path in modules
+            if "settings" in str(path) and path.name != "__init__.py"
+        ]
         raise WorkshopError(
             f"Neither {managed} nor a wsgi.py or asgi.py names DJANGO_SETTINGS_MODULE, "
             f"so the project's settings are not known.",
-            "Name the module: --settings MODULE.",
+            f"Name the module: --settings {' or '.join(likely[:4]) or 'MODULE'}.",
         )
     found, files, needs_all = _manager(folder, managed.parent, manager)
     version, where = (python, "the command line") if python else _python(folder, managed.parent)
