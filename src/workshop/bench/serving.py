@@ -1,8 +1,8 @@
 """What a container of an image does: it starts, answers, holds memory, and stops.
 
 All servers get the same settings of gunicorn, in GUNICORN_CMD_ARGS, which outranks
-gunicorn.conf.py: the images are compared, not their numbers of workers. Only at stop each
-has its own, because how a server drains is one of them. Nothing is asked
+gunicorn.conf.py: the images are compared, not their numbers of workers. At stop each has
+its own, but one worker, because how a server drains is one of them. Nothing is asked
 from this machine, only from container to container, because the engine may be elsewhere.
 """
 
@@ -143,13 +143,14 @@ def _answers_per_second(load_generator: str, network: str) -> float:
     return float(told["ok"] / told["seconds"])
 
 
-def lost_at_stop(
-    space: Workspace, image: str = "", env: Mapping[str, str] = ENV
-) -> tuple[int, int]:
-    """Requests answered and requests lost at stop: how a server drains; see drain.stop."""
+def lost_at_stop(space: Workspace, image: str = "") -> tuple[int, int]:
+    """Requests answered and requests lost at stop: how a server drains; see drain.stop.
+
+    The server gets one worker, because drain.stop keeps sixteen threads busy and no more.
+    """
     image = image or space.tag
-    patience = f"{env.get('GUNICORN_CMD_ARGS', '')} --graceful-timeout={drain.PATIENCE_S}"
-    env = {**env, "GUNICORN_CMD_ARGS": f"{patience} --timeout={drain.PATIENCE_S}"}
+    args = f"--workers=1 --graceful-timeout={drain.PATIENCE_S} --timeout={drain.PATIENCE_S}"
+    env = {**ENV, "GUNICORN_CMD_ARGS": args}
     with _serving(space, image, env) as (server, network):
         _first_answer(server)
         return drain.stop(server, network, image, "/healthz", space.chapter)

@@ -49,7 +49,8 @@ def stop(
 
     Eight requests for ``path`` wait behind sixteen that are half sent when the server is told to
     stop; then the sixteen are completed. A request is lost if its connection was accepted and no
-    answer came. The order is made, not hoped for: each part waits for the one before. ``image``
+    answer came. The server has to have sixteen threads at most, or the eight do not wait. The
+    order is made, not hoped for: each part waits for the one before. ``image``
     has the Python that the clients run in, ``chapter`` says whose container that is.
     """
     options = ["--network", network, "--entrypoint", "python"]

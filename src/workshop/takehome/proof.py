@@ -188,6 +188,8 @@ class Proof:
         for name in [name for name in env if "SECRET" in name or name.endswith("_KEY")]:
             env[name] = secrets.token_hex(25)
         env["SECRET_KEY"] = secrets.token_hex(25)
+        # On a machine with more processors, drain.stop would keep too few of the threads busy.
+        env["WEB_CONCURRENCY"] = "1"
         return env
 
     def _serve(self, stack: ExitStack) -> None:
