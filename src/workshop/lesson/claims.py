@@ -23,6 +23,8 @@ from ..paths import ROOT
 KEEP = "WORKSHOP_CLAIMS"
 KEPT = ROOT / "docs" / "claims.json"
 SHOWN = 160
+# Characters of a value that a failed claim shows: enough for the table of a build.
+EXPLAINED = 2000
 
 
 class ClaimFailed(WorkshopError):
@@ -46,7 +48,7 @@ def check(claim: str, condition: object) -> None:
 
 def _shortened(value: object) -> str:
     shown = repr(value)
-    return shown if len(shown) <= 400 else shown[:399] + "…"
+    return shown if len(shown) <= EXPLAINED else shown[: EXPLAINED - 1] + "…"
 
 
 def _explain(
