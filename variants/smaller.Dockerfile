@@ -21,7 +21,8 @@ WORKDIR /app
 # The two files that name the packages: other edits leave the next steps cached.
 COPY pyproject.toml uv.lock /app/
 
-# A folder that can be copied whole. Links into a cache would lead nowhere after the copy.
+# A folder that can be copied whole.
+# Copies, because uv can't link from a cache on another file system.
 ENV UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_LINK_MODE=copy
 

@@ -14,7 +14,7 @@ RUN pip install --no-cache-dir uv==0.13.9
 
 WORKDIR /app
 
-# Copies, because links into a cache would lead nowhere in the final image.
+# Copies, because uv can't link from a cache on another file system.
 # Bytecode that ignores times, no debug notes with paths: builds give the same files.
 ENV UV_LINK_MODE=copy \
     UV_PYTHON_DOWNLOADS=never \
@@ -70,7 +70,7 @@ WORKDIR /app
 COPY --from=builder /opt/venv /opt/venv
 
 # Python saves bytecode of what it imports: here, what Django and gunicorn import of its
-# own library. Below the code, so that an edited line leaves it cached.
+# own library. Before the code, so that an edited line leaves it cached.
 RUN DJANGO_SETTINGS_MODULE=django.conf.global_settings python -c "\
 import django.contrib.admin, django.core.management.commands.check, \
 django.core.servers.basehttp, gunicorn.app.wsgiapp, gunicorn.workers.gthread"
