@@ -78,7 +78,7 @@ def test_run_writes_the_notebook_with_its_outputs(workshop):
     executed = json.loads((EXECUTED / "99-clean-up.ipynb").read_text(encoding="utf-8"))
     counts = [c["execution_count"] for c in executed["cells"] if c["cell_type"] == "code"]
     assert counts == [1, 2, 3, 4]
-    assert "nothing that the tutorial made is left" in json.dumps(executed)
+    assert "no container, image, network or volume of the tutorial is left" in json.dumps(executed)
 
 
 def test_clean_removes_what_is_labelled_and_nothing_else(workshop):
