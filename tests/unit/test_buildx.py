@@ -43,6 +43,7 @@ def engine(tmp_path, monkeypatch):
         "#!/bin/sh\n"
         f'echo "$@" >> {commands}\n'
         f"n=$(wc -l < {commands})\n"
+        f"[ ! -e {answers}/$n.done ] || {{ cat {answers}/$n.done >&2; exit 0; }}\n"
         f"[ -e {answers}/$n ] || exit 0\n"
         f"cat {answers}/$n >&2\nexit 1\n"
     )
@@ -77,6 +78,20 @@ def test_a_build_that_another_one_disturbed_is_done_again(engine):
         (engine / "answers" / str(number)).write_text(DISTURBED)
     assert build(engine).tag == "t"
     assert len(builds(engine)) == 3
+
+
+@NO_SHELL
+def test_what_ran_before_a_build_was_disturbed_counts_as_ran(engine):
+    first, again = engine / "answers" / "1", engine / "answers" / "2.done"
+    ran = lines_of(vertex("[2/3] RUN b", begun=1, ended=2), vertex("[3/3] RUN c", begun=2))
+    first.write_text("".join(ran) + DISTURBED)
+    again.write_text(
+        "".join(
+            lines_of(vertex("[2/3] RUN b", cached=True), vertex("[3/3] RUN c", begun=4, ended=6))
+        )
+    )
+    built = build(engine, "FROM a\nRUN b\nRUN c\n")
+    assert [(step.state, step.seconds) for step in built.steps] == [("ran", 1.0), ("ran", 2.0)]
 
 
 @NO_SHELL

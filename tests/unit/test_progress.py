@@ -232,6 +232,15 @@ def test_a_step_never_has_the_name_of_somebody_elses_stage():
     assert steps[2].seconds == 1.0
 
 
+def test_a_base_never_has_the_name_of_somebody_elses_base():
+    steps = steps_of(
+        ARTICLE,
+        vertex("[one 1/9] FROM docker.io/library/its-own:my-base"),
+        vertex("[builder 3/3] WORKDIR /app", begun=2, ended=3),
+    )
+    assert [str(step) for step in steps] == ["FROM python:3.13-slim", "[builder 3/3] WORKDIR /app"]
+
+
 def test_equal_instructions_keep_their_places_under_somebody_elses_name():
     steps = steps_of(
         "FROM a AS x\nRUN same\nRUN same\n",

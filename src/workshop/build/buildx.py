@@ -136,12 +136,19 @@ def build_image(
         start = time.monotonic()
         more: list[str] = []
         is_disturbed = False
+        ran: dict[tuple[str, int], Step] = {}
         for _ in range(TRIES):
             vertices, stray, status = _run([*real, *more, *typed.words], cwd, environment, tell)
             seconds = time.monotonic() - start
+            found = progress.steps(vertices, dockerfile or "", typed.arguments)
             if not status:
-                found = progress.steps(vertices, dockerfile or "", typed.arguments)
+                # What an earlier try made, this one takes from the cache: it ran all the same.
+                found = [
+                    ran.get((step.stage, step.number), step) if step.cached else step
+                    for step in found
+                ]
                 return Build(command_line(words), next(iter(typed.tags), ""), found, seconds)
+            ran |= {(step.stage, step.number): step for step in found if step.ran}
             said = "\n".join(stray)
             if _LOST.search(said) and not more:
                 tell("the build cache has lost a layer; once more, without the cache")

@@ -237,6 +237,9 @@ def _sorted_in(
             under_another_name.append((vertex, match, stage, number, what))
     for vertex, match, stage, number, what in under_another_name:
         found = [place for place in places if place.says(what)]
+        if not found and what.startswith("FROM "):
+            # Somebody else's base with the same content: the builder names it after either.
+            found = [place for place in places if place.is_base]
         if not found:  # a step that is in no Dockerfile, as ONBUILD of the base image
             added = _Place(stage, number, int(match["total"]), what, what.startswith("FROM "))
             found = [added]
