@@ -99,7 +99,7 @@ def test_a_long_value_is_cut():
     def call():
         check("it is short", len(text) < 10)
 
-    assert len(failure_of(call)[2]) < 2030
+    assert len(failure_of(call)[2]) < claims.EXPLAINED + 30
 
 
 def test_a_notebook_shows_an_error_without_a_traceback():
