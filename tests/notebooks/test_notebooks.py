@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from workshop.build import grammar
-from workshop.lesson import minutes, notebooks
+from workshop.lesson import claims, minutes, notebooks
 from workshop.paths import DOCKERFILE, NOTEBOOKS, ROOT
 
 CHAPTERS = notebooks.chapters()
@@ -150,6 +150,18 @@ def test_every_claim_was_seen_to_hold(notebook):
             assert printed == f"Skipped, because {name} is not set.\n", cell.source
         else:
             assert printed.count("✔ ") == claims, cell.source
+
+
+def test_the_site_lists_every_claim_under_the_number_of_its_cell(notebook):
+    printed = [
+        (cell.execution_count, line.removeprefix("✔ "))
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+        for line in output.get("text", "").splitlines()
+        if line.startswith("✔ ")
+    ]
+    kept = claims.stored()[notebook["path"].stem]["claims"]
+    assert [(one["cell"], one["claim"]) for one in kept] == printed
 
 
 def test_the_map_in_chapter_00_lists_every_chapter():

@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from workshop import check
 from workshop.errors import WorkshopError
@@ -125,6 +126,15 @@ def test_what_a_claim_has_seen_is_kept_when_outputs_are_stored(tmp_path, monkeyp
         {"cell": 0, "claim": "the image is large", "asked": "size > 200", "seen": "size = 300"},
         {"cell": 0, "claim": "the file is there", "asked": "place", "seen": "place = 'Dockerfile'"},
     ]
+
+
+def test_a_claim_has_the_number_of_its_cell(tmp_path, monkeypatch):
+    monkeypatch.setenv(claims.KEEP, str(tmp_path / "kept"))
+    shell = InteractiveShell()
+    monkeypatch.setattr(claims, "get_ipython", lambda: shell)
+    shell.run_cell("from workshop import check", store_history=True)
+    ran = shell.run_cell("check('two is more than one', 2 > 1)", store_history=True)
+    assert json.loads((tmp_path / "kept").read_text())["cell"] == ran.execution_count == 2
 
 
 def test_of_a_long_collection_the_size_is_kept_and_of_a_long_text_the_beginning(

@@ -114,7 +114,8 @@ def _told(value: object) -> str:
 
 def _keep(claim: str, asked: str, seen: str) -> None:
     shell = get_ipython()
-    cell = shell.execution_count if shell else 0
+    # IPython's list of the cells that were run; the last one is this one, and none has number 0.
+    cell = len(shell.user_ns["In"]) - 1 if shell else 0
     line = json.dumps(asdict(Measured(cell, claim, asked, seen)))
     with Path(os.environ[KEEP]).open("a", encoding="utf-8") as file:
         file.write(line + "\n")
