@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--in-place", action="store_true", help="also store outputs in notebooks/")
     made = command("slides", _slides, "Make slides of chapters, under _slides/.")
     made.add_argument("notebook", nargs="*", help="a file or its number; all without one")
-    made = command("pack", _pack, "Pack a kit for a room without a network: an hour or more.")
+    made = command("pack", _pack, "Pack a kit for a room without a network: half an hour or more.")
     made.add_argument("kit", type=Path, help="the file to write")
     made.add_argument("notebook", nargs="*", help="a file or its number; all without one")
     made = command("unpack", _unpack, "Work with a kit in place of the network.")
