@@ -79,7 +79,8 @@ def run(
 def _output(words: list[str], real: list[str], timeout: float, container: str = "") -> Output:
     """Run ``docker REAL``, shown as ``words``; see ``complete``."""
     command = [client.cli(), *real]
-    return complete(words, command, timeout=timeout, container=container, env=client.environment())
+    named = [container] if container else []
+    return complete(words, command, timeout=timeout, named=named, env=client.environment())
 
 
 def complete(
@@ -87,15 +88,15 @@ def complete(
     command: Sequence[str],
     *,
     timeout: float,
-    container: str = "",
+    named: Sequence[str] = (),
     fix: str = "Give a larger timeout, or start it in the background.",
     **settings: Any,
 ) -> Output:
     """Run ``command``, shown as ``words``, to its end; ``settings`` as of subprocess.Popen.
 
-    ``container`` is the name of the container that the command makes: when it does not end by
-    itself, the container is removed. Raises WorkshopError, with ``fix``, after ``timeout``
-    seconds.
+    ``named`` are the names that the container which the command makes may have: when the command
+    does not end by itself, what is this session's of them is removed. Raises WorkshopError, with
+    ``fix``, after ``timeout`` seconds.
     """
     start = time.monotonic()
     process = children.start(
@@ -109,31 +110,38 @@ def complete(
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        _give_up(process, container)
+        _give_up(process, named)
         raise WorkshopError(
             f"The command was still running after {timeout:.0f} seconds.", fix
         ) from None
     except BaseException:
-        _give_up(process, container)
+        _give_up(process, named)
         raise
     return Output(words, process.returncode, stdout, stderr, time.monotonic() - start)
 
 
-def _give_up(process: subprocess.Popen[str], container: str) -> None:
+def _give_up(process: subprocess.Popen[str], named: Sequence[str]) -> None:
     """End a docker command, and remove the container that it makes.
 
     The engine finishes a container that it has begun to make. So the command is not ended
-    before its container was there and is gone, which ends it.
+    before its container was there and is gone, which ends it. A name that the reader gave may
+    be one that somebody else's container has.
     """
     deadline = time.monotonic() + GIVE_UP_S
-    while container and process.poll() is None and time.monotonic() < deadline:
-        _remove(container)
+    while named and process.poll() is None and time.monotonic() < deadline:
+        _remove_mine(named)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=0.1)
     process.kill()
     process.communicate()
-    if container:
-        _remove(container)
+    if named:
+        _remove_mine(named)
+
+
+def _remove_mine(named: Sequence[str]) -> None:
+    with contextlib.suppress(docker.errors.APIError):
+        for name in set(named) & set(session.containers()):
+            _remove(name)
 
 
 def not_there(image: str) -> WorkshopError:
