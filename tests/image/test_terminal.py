@@ -85,6 +85,25 @@ def test_what_a_command_prints_becomes_a_variable(type_in):
         type_in("export FOUND=$(docker run --rm $IMAGE false)")
 
 
+def test_the_id_of_a_build_becomes_a_variable(type_in, ws):
+    type_in("export MADE=$(docker build -q .)")
+    made = ws.terminal.variables["MADE"]
+    assert type_in("docker run --rm $MADE cat /greeting").stdout == "hello"
+    assert made in session.recorded()
+
+
+def test_what_ran_before_a_mistake_is_shown(type_in, capsys):
+    with pytest.raises(WorkshopError, match="is not set"):
+        type_in("docker run --rm $IMAGE cat /greeting\ndocker run $NOTHING")
+    assert "hello" in capsys.readouterr().out
+
+
+def test_compose_names_its_project_after_the_reader(type_in, ws):
+    ws.write("compose.yaml", "services: {one: {image: $IMAGE}}\n")
+    told = type_in("docker compose config")
+    assert told.lines[0] == f"name: {ws.terminal.variables['ME']}"
+
+
 def test_it_runs_in_the_chapters_folder(type_in):
     assert type_in("python3 -c 'print(open(\"Dockerfile\").read())'").stdout == f"{DOCKERFILE}\n"
 
@@ -178,6 +197,24 @@ def test_somebody_elses_container_is_not_replaced(type_in, ws):
         other.reload()
     finally:
         other.remove()
+
+
+def test_somebody_elses_container_outlives_a_command_that_is_given_up(type_in, ws, monkeypatch):
+    monkeypatch.setattr(terminal, "LIMIT_S", 1.0)
+    name = f"not-ours-{session.ident()}"
+    other = client.connect().containers.create(ws.tag, name=name)
+    try:
+        with pytest.raises(WorkshopError, match="still running"):
+            type_in(f"docker run $IMAGE sh -c '{NAP}' --name {name}")
+        assert session.containers() == []
+        other.reload()
+    finally:
+        other.remove()
+
+
+def test_a_name_that_no_image_can_have_is_the_builders_to_refuse(type_in):
+    done = type_in("docker build -t Mine .")
+    assert (done.status, "must be lowercase" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("kind", ["network", "volume"])

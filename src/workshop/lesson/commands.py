@@ -31,7 +31,8 @@ _PIECE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _IN_DOUBLE = re.compile(
-    rf'\\(?P<escaped>["\\$`\n])|{_NAME}|(?P<other>\$[\d#?$!@*({{-]|`)|(?P<plain>.)', re.DOTALL
+    rf'\\(?P<escaped>["\\$`\n])|{_NAME}|\$\((?P<command>[^()"]+)\)|(?P<other>\$[\d#?$!@*({{-]|`)|(?P<plain>.)',
+    re.DOTALL,
 )
 
 
@@ -87,6 +88,8 @@ def parse(cell: str) -> list[Typed]:
             at = cell.find("\n", at) if "\n" in cell[at:] else len(cell)
             continue
         elif not piece["joined"]:
+            if word is None and (piece["plain"] or "").startswith("~"):
+                raise _refused("~")
             if word is None and not words:
                 start = at
             word = [*(word or []), *_parts(piece)]
@@ -96,6 +99,13 @@ def parse(cell: str) -> list[Typed]:
 
 def _checked(typed: Typed) -> Typed:
     """``typed``, if its ``$(…)`` can be read and stand in an export."""
+    first = "".join(typed.parts[0])
+    name, mark, _ = first.partition("=")
+    if mark and name.isidentifier():
+        raise WorkshopError(
+            f"`{typed.text}` sets a variable for one command, which takes a shell.",
+            f"Write `export {first}` on a line of its own.",
+        )
     for part in (part for word in typed.parts for part in word if isinstance(part, Command)):
         if not typed.is_export or len(parse(part)) != 1:
             raise WorkshopError(
@@ -124,6 +134,8 @@ def _in(inside: re.Match[str]) -> list[str]:
         raise _refused(inside["other"])
     if name := inside["name"] or inside["braced"]:
         return [Variable(name)]
+    if inside["command"]:
+        return [Command(inside["command"])]
     escaped = inside["escaped"]
     return [inside["plain"] if escaped is None else escaped.replace("\n", "")]
 
@@ -146,6 +158,11 @@ def _refused(character: str) -> WorkshopError:
     if character in "'\"":
         return WorkshopError(
             f"A quote ({character}) is opened and not closed.", "Close it, and run the cell again."
+        )
+    if character.isspace():
+        return WorkshopError(
+            f"The space {character!r} separates no words; texts from web pages have it.",
+            "Replace it by an ordinary one.",
         )
     return WorkshopError(
         f"{character!r} is for a shell, and there is none here.",

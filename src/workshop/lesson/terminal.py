@@ -15,10 +15,13 @@ cell is run more than once.
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from IPython.display import display
 
 from .. import paths
 from ..build import buildx
@@ -129,7 +132,15 @@ class Terminal:
         found = commands.parse(cell)
         if not found:
             raise WorkshopError("The cell holds no command.", "Write one command a line.")
-        answers = [self._one(typed) for typed in found if not self._exported(typed)]
+        answers: list[Answer] = []
+        try:
+            for typed in found:
+                if not self._exported(typed):
+                    answers.append(self._one(typed))
+        except BaseException:
+            if answers:  # what the others said is not lost
+                display(Answers(answers))
+            raise
         return answers[0] if len(answers) == 1 else Answers(answers)
 
     def wait_for(self, cell: str, text: str = "") -> Answer:
@@ -168,10 +179,10 @@ class Terminal:
         if words[:2] == ["docker", "compose"]:
             return self._compose(typed.text, words[2:])
         program, *rest = words
-        container = ""
+        named: list[str] = []
         if program == "docker":
-            rest, container = self._with_whose(rest)
-        return self._run(typed.text, [self._found(program), *rest], container)
+            rest, named = self._with_whose(rest)
+        return self._run(typed.text, [self._found(program), *rest], named)
 
     def _exported(self, typed: commands.Typed) -> bool:
         """Set the variables of an `export`; False for any other command."""
@@ -196,20 +207,31 @@ class Terminal:
     def _build(self, text: str, words: list[str]) -> Answer:
         start = time.monotonic()
         asked = buildx.options(words)
+        # Of an image without a name, the id is all that a command can ask for.
+        is_nameless = asked.is_quiet and not asked.tags
         try:
-            with session.replacing(*asked.tags), Live() as live:
+            with (
+                session.replacing(*asked.tags),
+                tempfile.TemporaryDirectory(prefix="dockerfile-workshop-") as folder,
+                Live() as live,
+            ):
+                ident = Path(folder, "id")
                 built = buildx.build_image(
-                    words,
+                    [*words, *(["--iidfile", str(ident)] if is_nameless else [])],
                     cwd=self.folder,
                     labels=session.labels(),
                     variables=self.variables,
                     tell=live.line,
                 )
+                made = ident.read_text(encoding="utf-8").strip() if is_nameless else ""
         except buildx.BuildFailed as failed:
             status = failed.status or 1
             return Answer(text, status, "", failed.what, time.monotonic() - start)
         printed = ""
-        if asked.is_quiet and built.tag:
+        if is_nameless:
+            session.record(made)
+            printed = f"{made}\n"
+        elif asked.is_quiet:
             printed = f"{client.connect().images.get(built.tag).id}\n"
         return Answer(text, 0, printed, seconds=built.seconds, build=built)
 
@@ -217,7 +239,7 @@ class Terminal:
         """Run a `docker compose` command, with the labels in a file on top if it makes things."""
         docker = [self._found("docker"), "compose"]
         if compose.only_looks(words):
-            return self._run(text, [*docker, *words], "")
+            return self._run(text, [*docker, *words])
         labelled = compose.labelled(
             words,
             self.folder,
@@ -226,16 +248,18 @@ class Terminal:
             paths.WORKSPACES / session.ident() / f"{self.chapter}.compose.json",
         )
         with session.replacing(*session.tags(f"{session.prefix()}/{self.chapter}")):
-            return self._run(text, [*docker, *labelled], "")
+            return self._run(text, [*docker, *labelled])
 
     def _environment(self) -> dict[str, str]:
-        return {**client.environment(), **self.variables}
+        # Without it, Compose would take the folder's name, which is that of every reader.
+        project = self.variables.get("ME", self.chapter)
+        return {**client.environment(), "COMPOSE_PROJECT_NAME": project, **self.variables}
 
-    def _with_whose(self, words: list[str]) -> tuple[list[str], str]:
-        """The words of a docker command with the additions; the container that it makes."""
+    def _with_whose(self, words: list[str]) -> tuple[list[str], list[str]]:
+        """The words of a docker command with the additions; names that its container may have."""
         names = [name for name in _MAKES if tuple(words[: len(name)]) == name]
         if not names:
-            return words, ""
+            return words, []
         kind, length = _MAKES[names[0]], len(names[0])
         own, rest = words[:length], words[length:]
         given = _name(rest, kind)
@@ -244,15 +268,15 @@ class Terminal:
         if kind != "container":
             if kind == "network" and given in session.networks(self.chapter):
                 containers.remove_network(given)
-            return own + rest, ""
+            return own + rest, []
+        # The reader's own comes later, and of two names docker takes the last one.
+        new = containers.new_name(self.chapter)
+        own += ["--name", new]
         if given:
             containers.remove_if_of(self.chapter, given)
-        else:
-            given = containers.new_name(self.chapter)
-            own += ["--name", given]
         if any(map(containers.is_ours, rest)):
             own += ["--pull", "never"]
-        return own + rest, given
+        return own + rest, [new, given] if given else [new]
 
     def _found(self, program: str) -> str:
         if program == "docker":
@@ -265,14 +289,14 @@ class Terminal:
             )
         return found
 
-    def _run(self, text: str, words: list[str], container: str) -> Answer:
+    def _run(self, text: str, words: list[str], named: Sequence[str] = ()) -> Answer:
         with Live() as live:
             live.line(shorten(text, 80))
             done = containers.complete(
                 words,
                 words,
                 timeout=LIMIT_S,
-                container=container,
+                named=named,
                 fix="A server? `docker run --detach` starts it in the background.",
                 cwd=self.folder,
                 env=self._environment(),
