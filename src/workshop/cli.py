@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -418,7 +417,7 @@ def _clean(options: argparse.Namespace) -> None:
             print(f"Removed {len(images.remove())} base images.")
     else:
         print("No engine answers, so there is nothing to remove on one.")
-    shutil.rmtree(WORKSPACES / session.ident(), ignore_errors=True)
+    session.remove_folder(WORKSPACES / session.ident())
     if options.all:
         if embedded.stop():
             print("Stopped the embedded engine.")

@@ -144,6 +144,12 @@ def test_a_dockerfile_without_a_stage_never_reaches_the_engine(engine, dockerfil
 
 
 @NO_SHELL
+def test_a_mark_at_the_beginning_of_a_dockerfile_is_no_instruction(engine):
+    (engine / "context" / "Dockerfile").write_bytes(b"\xef\xbb\xbfFROM a\n")
+    build(engine)
+    assert len(builds(engine)) == 1
+
+
 def test_a_dockerfile_that_is_no_text(engine):
     (engine / "context" / "Other").write_bytes(b"FROM a\xff")
     with pytest.raises(WorkshopError, match="not a text in UTF-8"):
@@ -174,7 +180,10 @@ def test_what_the_options_of_a_build_mean(typed, tags, file, arguments):
     assert found.words == words[words.index("build") + 1 :]
 
 
-@pytest.mark.parametrize("typed", ["docker run build", "docker", "build .", "docker builder prune"])
+@pytest.mark.parametrize(
+    "typed",
+    ["docker run build", "docker", "build .", "docker builder prune", "docker build --check ."],
+)
 def test_what_is_no_build(typed):
     assert not buildx.is_build(typed.split())
 
@@ -318,8 +327,15 @@ def test_a_registry_out_of_reach():
     assert error.step == "FROM registry.invalid/x:1"
 
 
+@pytest.mark.parametrize("asked", [["--progress=plain"], ["--progress", "plain"]])
+def test_how_to_tell_of_the_steps_is_not_for_the_reader(asked):
+    found = buildx.options(["docker", "build", *asked, "-t", "a", "src"])
+    assert (found.words, found.file) == (["-t", "a", "src"], "src/Dockerfile")
+
+
 def test_quiet_is_for_the_reader_and_not_for_the_builder():
     found = buildx.options(["docker", "build", "-q", "-t", "a", "."])
     assert found.is_quiet
     assert found.words == ["-t", "a", "."]
+    assert buildx.options(["docker", "build", "-qt", "a", "."]).words == ["-t", "a", "."]
     assert not buildx.options(["docker", "build", "."]).is_quiet

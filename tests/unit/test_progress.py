@@ -250,6 +250,19 @@ def test_equal_instructions_keep_their_places_under_somebody_elses_name():
     assert [(step.number, step.state) for step in steps] == [(2, "cached"), (3, "ran")]
 
 
+def test_steps_of_the_base_image_come_before_those_of_the_dockerfile():
+    steps = steps_of(
+        "FROM a\nRUN mine &&\\\n    go on",
+        vertex("[1/4] FROM a"),
+        vertex("[2/4] ONBUILD RUN b", digest="sha256:2", begun=1, ended=2),
+        vertex("[3/4] ONBUILD RUN c", digest="sha256:3", begun=2, ended=3),
+        vertex("[4/4] RUN mine &&    go on", digest="sha256:4", begun=3, ended=4),
+    )
+    assert [step.instruction for step in steps] == [
+        "FROM a", "ONBUILD RUN b", "ONBUILD RUN c", "RUN mine && go on"
+    ]  # fmt: skip
+
+
 def test_a_step_that_is_not_in_the_dockerfile_is_shown_as_the_builder_names_it():
     (_, step) = steps_of(
         "FROM a AS x",

@@ -265,6 +265,19 @@ def test_a_step_before_the_first_from_says_that_there_is_nothing_to_build():
     assert "Nothing to build yet" in StepResult("x", None, Added(0, 0, 0, [])).text()
 
 
+def test_the_cell_of_working_in_the_root_has_no_step():
+    built = Build("docker build .", "t", [Step("", 2, 3, "RUN z", False, 1.0)], 1.0)
+    assert workspace._own(built, "WORKDIR /") == []
+    assert workspace._own(built, "RUN z\nWORKDIR /") == built.steps
+
+
+def test_a_folder_that_cannot_be_removed_is_told_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(session.shutil, "rmtree", lambda *_, **__: None)
+    with pytest.raises(WorkshopError, match="can't be removed") as error:
+        session.remove_folder(tmp_path)
+    assert "sudo rm -r" in error.value.fix
+
+
 # A cell that runs before its turn
 
 CELLS = [
@@ -272,6 +285,7 @@ CELLS = [
     "%%dockerfile base\nFROM a",
     "\nanswers = [x for x in range(3)]\ndef both(measure):\n    inner = 1",
     "with open('f') as file:\n    (first, *rest), more.part = file\nimport os.path, json as j",
+    "%%needs NAME\n%%terminal --hide --out told\ndocker ps",
     "print(answers)",
     "answers = later = 1",
 ]
@@ -284,6 +298,7 @@ CELLS = [
         ("check", "from workshop import check"),
         ("answers", "answers = ["),
         ("both", "answers = ["),
+        ("told", "%%needs NAME"),
         *[(name, "with open") for name in ("file", "first", "rest", "os", "j")],
     ],
 )

@@ -180,7 +180,7 @@ class Options:
     """What a `docker build` command says: the words after its name, and what they mean.
 
     ``file`` is the Dockerfile, relative to the folder that the command is run in. ``words`` lack
-    `-q`, because the builder says nothing of its steps with it.
+    `-q` and `--progress`, because with them the builder says nothing of its steps.
     """
 
     words: list[str]
@@ -191,8 +191,12 @@ class Options:
 
 
 def is_build(words: Sequence[str]) -> bool:
-    """True for the words of a `docker build`, under any of its names."""
-    return _begin(words) > 0
+    """True for the words of a `docker build`, under any of its names.
+
+    Not for one that only checks the file: it has no steps, and says what it found.
+    """
+    checks = any(word == "--check" or word.startswith("--call") for word in words)
+    return _begin(words) > 0 and not checks
 
 
 def _begin(words: Sequence[str]) -> int:
@@ -217,6 +221,7 @@ def options(words: Sequence[str]) -> Options:
     parser.add_argument("-f", "--file", default="")
     parser.add_argument("-t", "--tag", action="append", default=[])
     parser.add_argument("-q", "--quiet", action="store_true")
+    parser.add_argument("--progress")
     parser.add_argument("--target")
     parser.add_argument("--build-arg", action="append", default=[])
     for name in _WITH_VALUE:
@@ -225,7 +230,7 @@ def options(words: Sequence[str]) -> Options:
     found, _ = parser.parse_known_args(own)
     split = (argument.partition("=") for argument in found.build_arg)
     return Options(
-        [word for word in own if word not in ("-q", "--quiet")],
+        _without_progress(own),
         found.tag,
         found.file or f"{found.context}/Dockerfile",
         {name: value for name, mark, value in split if mark},
@@ -233,10 +238,20 @@ def options(words: Sequence[str]) -> Options:
     )
 
 
+def _without_progress(words: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        if word.startswith("--progress") or before == "--progress" or word in ("-q", "--quiet"):
+            continue
+        kept.append(f"-{word[2:]}" if word.startswith("-q") else word)
+    return kept
+
+
 def _read(path: Path) -> str | None:
     """The text of a Dockerfile; None when there is none, which the builder then says itself."""
     try:
-        return path.read_text(encoding="utf-8")
+        # Some editors of Windows begin a file with a mark, which the builder takes off, too.
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise WorkshopError(
             f"{path} is not a text in UTF-8, so it can't be a Dockerfile.",

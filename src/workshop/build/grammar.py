@@ -61,8 +61,8 @@ def instructions(text: str) -> list[str]:
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
-        open_line += stripped
-        if stripped.endswith("\\"):
+        open_line = _joined(open_line, line)
+        if _goes_on(stripped):
             open_line = open_line[:-1]
             continue
         found.append(open_line)
@@ -84,11 +84,22 @@ def _lines(text: str) -> Iterator[tuple[str, bool]]:
         yield line, False
         stripped = line.strip()
         if not stripped.startswith("#"):
-            open_line += stripped
-            if stripped.endswith("\\"):
+            open_line = _joined(open_line, line)
+            if _goes_on(stripped):
                 open_line = open_line[:-1]
             elif stripped:
                 ends, open_line = _heredocs(open_line), ""
+
+
+def _joined(open_line: str, line: str) -> str:
+    """An instruction with one more of its lines, whose indentation keeps two words apart."""
+    is_apart = not open_line or open_line[-1].isspace() or not line[:1].isspace()
+    return f"{open_line}{'' if is_apart else ' '}{line.strip()}"
+
+
+def _goes_on(line: str) -> bool:
+    """True for a line that the next one continues; a second backslash quotes the first."""
+    return line.endswith("\\") and not line.endswith("\\\\")
 
 
 def _heredocs(instruction: str) -> list[tuple[str, bool]]:

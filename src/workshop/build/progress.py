@@ -151,6 +151,7 @@ class _Place:
     """A step as the Dockerfile has it, and the vertices that are it.
 
     ``opened`` is the first line of an instruction with a heredoc, empty for others.
+    ``is_of_base`` is true for what no line of the Dockerfile says: ONBUILD of the base image.
     """
 
     stage: str
@@ -160,6 +161,7 @@ class _Place:
     is_base: bool
     opened: str = ""
     vertices: list[Vertex] = field(default_factory=list)
+    is_of_base: bool = False
 
     def is_at(self, stage: str, number: int) -> bool:
         return (self.stage.lower(), self.number) == (stage.lower(), number)
@@ -241,13 +243,23 @@ def _sorted_in(
             # Somebody else's base with the same content: the builder names it after either.
             found = [place for place in places if place.is_base]
         if not found:  # a step that is in no Dockerfile, as ONBUILD of the base image
-            added = _Place(stage, number, int(match["total"]), what, what.startswith("FROM "))
+            is_base = what.startswith("FROM ")
+            added = _Place(stage, number, int(match["total"]), what, is_base, is_of_base=True)
             found = [added]
-            places.append(added)
+            places.insert(_after_its_base(added, places), added)
         # Of equal instructions: the one that nothing was told of yet, at this number.
         found.sort(key=lambda place: (bool(place.vertices), place.number != number))
         found[0].vertices.append(vertex)
     return places
+
+
+def _after_its_base(added: _Place, places: list[_Place]) -> int:
+    """Where a step belongs that the base image of its stage brings along."""
+    bases = (at for at, place in enumerate(places) if place.is_base and place.is_at(added.stage, 1))
+    at = next(bases, len(places) - 1) + 1
+    while at < len(places) and places[at].is_of_base:
+        at += 1
+    return at
 
 
 def _places(dockerfile: str, arguments: Mapping[str, str] | None) -> list[_Place]:
@@ -280,13 +292,12 @@ def _places(dockerfile: str, arguments: Mapping[str, str] | None) -> list[_Place
                     of_stage.append(_Place(name, 1, 0, shared, True))
             continue
         opened, *body = instruction.split("\n")
-        keyword, _, rest = _one_line(opened).partition(" ")
-        keyword = keyword.upper()
+        keyword, rest = _keyword_and_rest(opened)
         if current < 0 or keyword not in _NUMBERED:
             continue
         total += 1
-        if (keyword, rest) == ("WORKDIR", "/"):
-            continue  # it is there already: counted, and not shown
+        if not makes_a_step(instruction):
+            continue
         number += 1
         named = opened = f"{keyword} {rest}"
         script = [line.strip() for line in "\n".join(body[:-1]).strip().split("\n")]
@@ -295,6 +306,18 @@ def _places(dockerfile: str, arguments: Mapping[str, str] | None) -> list[_Place
         of_stage.append(_Place(name, number, 0, named, False, opened if body else ""))
     close()
     return found
+
+
+def makes_a_step(instruction: str) -> bool:
+    """True for an instruction that the builder shows as a step of its own; FROM aside."""
+    keyword, rest = _keyword_and_rest(instruction.partition("\n")[0])
+    # `WORKDIR /` is there already: it is counted, and not shown.
+    return keyword in _NUMBERED and (keyword, rest) != ("WORKDIR", "/")
+
+
+def _keyword_and_rest(opened: str) -> tuple[str, str]:
+    keyword, _, rest = _one_line(opened).partition(" ")
+    return keyword.upper(), rest
 
 
 def _one_line(text: str) -> str:

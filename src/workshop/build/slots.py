@@ -26,8 +26,8 @@ LOOK_S = 0.5
 def slot(tell: Callable[[str], None]) -> Iterator[None]:
     """Hold one of the engine's slots for builds; ``tell`` gets a line while all are taken.
 
-    Those of one user share them. Where readers are several users, or have several homes, the
-    variable WORKSHOP_ROOM names a folder that all of them may write to. A slot is free again
+    Those of one user share them. Where readers of one user have several homes, the
+    variable WORKSHOP_ROOM names a folder for all of them. A slot is free again
     when its process ends, however it ends.
     """
     locks = [FileLock(path) for path in _files()]

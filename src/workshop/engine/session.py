@@ -12,12 +12,16 @@ import functools
 import os
 import re
 import secrets
+import shlex
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import docker
+from docker.models.images import Image
 from filelock import FileLock
 
 from ..errors import WorkshopError
@@ -28,6 +32,8 @@ LABEL = "dockerfile-workshop.session"
 CHAPTER_LABEL = "dockerfile-workshop.chapter"
 LIST_TRIES = 10
 _IDENT = re.compile(r"[0-9a-f]{8}")
+# What a name may hold: it becomes part of an address.
+_REFERENCE = re.compile(r"(?!\.{0,2}$)[\w.:/@-]+", re.ASCII)
 
 
 @functools.cache
@@ -88,8 +94,22 @@ def record(image_id: str) -> None:
 
 def _record_tag(tag: str) -> None:
     """Note which image has ``tag`` before another one gets it."""
-    with contextlib.suppress(docker.errors.ImageNotFound):
-        record(str(client.connect().images.get(tag).id))
+    if found := image(tag):
+        record(str(found.id))
+
+
+def image(name: str) -> Image | None:
+    """The engine's image of this name; None if it has none, or if nothing can have this name."""
+    if not _REFERENCE.fullmatch(name):
+        return None
+    try:
+        return client.connect().images.get(name)
+    except docker.errors.ImageNotFound:
+        return None
+    except docker.errors.APIError as error:
+        if error.status_code != HTTPStatus.BAD_REQUEST:
+            raise
+        return None
 
 
 def _images(**wanted: Any) -> list[dict[str, Any]]:
@@ -157,6 +177,17 @@ def replacing(*tags: str) -> Iterator[None]:
         yield
     finally:
         _remove_replaced()
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of workspaces, if it is there. Raises WorkshopError when some of it stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        raise WorkshopError(
+            f"The folder {folder} can't be removed. A container may have written files there "
+            "that belong to another user, or a program has one open.",
+            f"Close what is open there, or type `sudo rm -r {shlex.quote(str(folder))}`.",
+        )
 
 
 # All that there is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,8 @@ from ..paths import NOTEBOOKS
 from ..show.display import shorten
 from . import workspace
 
+# The name under which a terminal cell keeps what it printed.
+_KEPT = re.compile(r"^%%terminal .*--out (\w+)", re.MULTILINE)
 # What is defined in one of these is not seen outside of it.
 _OWN_SCOPE = ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
@@ -72,9 +75,11 @@ def missing_cell(name: str, cells: list[str], running: str) -> list[str]:
 
 def _defined(cell: str) -> set[str]:
     """The names that a cell defines at its top level."""
+    if kept := _KEPT.search(cell):
+        return {kept[1]}
     try:
         tree = ast.parse(cell)
-    except SyntaxError:  # a magic, which defines none
+    except SyntaxError:  # another magic, which defines none
         return set()
     found: set[str] = set()
     _collect(tree, found.add)

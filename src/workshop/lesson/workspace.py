@@ -21,7 +21,7 @@ from typing import Any
 import docker
 
 from ..build import buildx, grammar
-from ..build.progress import Step
+from ..build.progress import Step, makes_a_step
 from ..engine import client, session
 from ..errors import WorkshopError
 from ..layers.image import Image
@@ -41,7 +41,6 @@ from .draft import Draft
 from .results import Added, Change, Diff, StepResult, changed_settings, difference
 from .terminal import Terminal
 
-MAKE_A_STEP = ("RUN", "COPY", "ADD", "WORKDIR")
 # Dockerfiles with few files of their own: the rest is that of another one.
 ON_TOP_OF = {"smallest": "production", "stack": "production"}
 NOT_COPIED = (
@@ -84,7 +83,7 @@ class Workspace:
         self._described: dict[str, _Described] = {}  # by the text of the Dockerfile
         self._is_of_draft = False  # the image under ``tag``, with the files as they are
         self._remove_leftovers()
-        shutil.rmtree(self.path, ignore_errors=True)
+        session.remove_folder(self.path)
         shutil.copytree(SAMPLE_PROJECT, self.path, ignore=shutil.ignore_patterns(*NOT_COPIED))
         shutil.copy2(ENTRYPOINT, self.path)
         self._save(self.draft)
@@ -525,7 +524,7 @@ def planned_steps(chapter: str) -> list[str]:
 def _own(built: buildx.Build, step: str) -> list[Step]:
     """The steps of a build that the newest step of the Dockerfile, ``step``, wrote."""
     found = grammar.instructions(step)
-    count = sum(text.split()[0].upper() in MAKE_A_STEP for text in found)
+    count = sum(map(makes_a_step, found))
     if count:
         return built.steps[-count:]
     opens = any(grammar.stage_of(text) for text in found)
@@ -542,11 +541,8 @@ def _opened_and_own(step: str) -> tuple[list[str], list[str]]:
 
 def _inspected(image: str) -> dict[str, Any] | None:
     """What `docker image inspect` says; None if the engine does not have it."""
-    try:
-        found: dict[str, Any] = client.connect().images.get(image).attrs
-    except docker.errors.ImageNotFound:
-        return None
-    return found
+    found = session.image(image)
+    return found.attrs if found else None
 
 
 def _described(image: dict[str, Any] | None) -> _Described:
