@@ -120,3 +120,15 @@ def test_all_of_a_folder_is_marked_where_all_of_it_is_copied(tmp_path):
 
     folder, *_ = drawings.flow(tmp_path, Build("", "", steps, 1), Look).columns
     assert "manage.py" in folder.marked
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "COPY --from=b /a /c",
+        "COPY --link --from=b /a /c",
+        "copy --from=b --chown=1:1 /a /c",
+    ],
+)
+def test_what_is_copied_from_another_stage_is_seen(instruction):
+    assert drawings._copied(instruction) == ("b", "/a")

@@ -34,6 +34,13 @@ def test_ran_names_every_step_that_ran_in_order(build, parts, right):
     [
         ([], ["You predicted nothing. Fill in the list above, and run the cells again."]),
         (["COPY", "collectstatic"], ["You were right."]),
+        ([""], ["You predicted nothing. Fill in the list above, and run the cells again."]),
+        ("apt", [
+            "Not quite.",
+            "  it ran, and you did not say so: COPY . .",
+            "  it ran, and you did not say so: RUN collectstatic",
+            "  you said so, and it did not run: apt",
+        ]),
         (["nothing"], [
             "Not quite.",
             "  it ran, and you did not say so: COPY . .",

@@ -97,7 +97,8 @@ def containers(chapter: str) -> Flow:
 
 def _copied(instruction: str) -> tuple[str, str] | None:
     """The stage that an instruction copies from, and the path; None for any other one."""
-    found = re.match(r"COPY\s+--from=(\S+)\s+(\S+)", instruction)
+    form = r"COPY\s+(?:--\S+\s+)*?--from=(\S+)\s+(?:--\S+\s+)*(\S+)"
+    found = re.match(form, instruction, re.IGNORECASE)
     return (found[1], found[2]) if found else None
 
 

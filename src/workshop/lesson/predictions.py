@@ -16,15 +16,18 @@ def ran(build: Build, *parts: str) -> bool:
     )
 
 
-def score(prediction: Sequence[str], build: Build) -> None:
+def score(prediction: Sequence[str] | str, build: Build) -> None:
     """Print which steps ran, and how right ``prediction`` was: a part of each, in order.
 
-    ``["nothing"]`` predicts that no step runs; an empty one predicts nothing at all.
+    ``["nothing"]`` predicts that no step runs; an empty one predicts nothing at all. A text alone
+    is a list of one.
     """
     for step in build.ran or [NOTHING]:
         print(f"ran: {step}")
-    parts = [part for part in prediction if part != NOTHING]
-    if not prediction:
+    given = [prediction] if isinstance(prediction, str) else prediction
+    given = [part for part in given if part.strip()]
+    parts = [part for part in given if part != NOTHING]
+    if not given:
         print("You predicted nothing. Fill in the list above, and run the cells again.")
         return
     if ran(build, *parts):
