@@ -50,9 +50,17 @@ def copy_carried() -> bool:
     if not CARRIED.is_dir() or (NOTEBOOKS / FIRST).is_file():
         return False
     # The first chapter comes last: a copy that was interrupted has none, and is made again.
-    shutil.copytree(CARRIED, ROOT, ignore=shutil.ignore_patterns(FIRST), dirs_exist_ok=True)
-    shutil.copy2(CARRIED / "notebooks" / FIRST, NOTEBOOKS)
+    without = shutil.ignore_patterns(FIRST)
+    shutil.copytree(CARRIED, ROOT, ignore=without, copy_function=_copy_new, dirs_exist_ok=True)
+    _copy_new(str(CARRIED / "notebooks" / FIRST), str(NOTEBOOKS / FIRST))
     return True
+
+
+def _copy_new(source: str, target: str) -> None:
+    """Copy a file unless it is there: it is the reader's, who may have changed it."""
+    if not os.path.exists(target):
+        shutil.copy2(source, f"{target}.part")
+        os.replace(f"{target}.part", target)
 
 
 def state_folder() -> Path:

@@ -23,6 +23,22 @@ def test_a_program_that_is_nowhere_is_none(monkeypatch):
     assert paths.program("no-such-program") is None
 
 
+def test_a_copy_that_is_made_again_keeps_what_the_reader_changed(tmp_path, monkeypatch):
+    carried, copy = tmp_path / "carried", tmp_path / "copy"
+    for name in (paths.FIRST, "02.ipynb"):
+        (carried / "notebooks" / name).parent.mkdir(parents=True, exist_ok=True)
+        (carried / "notebooks" / name).write_text("new")
+    monkeypatch.setattr(paths, "CARRIED", carried)
+    monkeypatch.setattr(paths, "ROOT", copy)
+    monkeypatch.setattr(paths, "NOTEBOOKS", copy / "notebooks")
+    (copy / "notebooks").mkdir(parents=True)
+    (copy / "notebooks" / "02.ipynb").write_text("mine")
+    assert paths.copy_carried()
+    found = {path.name: path.read_text() for path in (copy / "notebooks").iterdir()}
+    assert found == {paths.FIRST: "new", "02.ipynb": "mine"}
+    assert not paths.copy_carried()
+
+
 @pytest.fixture
 def temporary(monkeypatch, tmp_path):
     """A folder for temporary files of the test's own."""
