@@ -47,6 +47,11 @@ READY = FileLock(os.environ["WORKSHOP_READY"])
 FAILED = Path(os.environ["WORKSHOP_READY"]).with_suffix(".failed")
 # Files of more than half an hour, and files of which each test is for any worker.
 LONG = ("tests/engines/test_kit.py", "tests/engines/test_other_store.py")
+# Seconds that test files take, roughly; those of chapters are measured.
+TAKES = {
+    "test_lab": 80, "test_stack": 65, "test_workspace": 50, "test_production_image": 30,
+    "test_takehome": 25, "test_site": 25, "test_containers": 20, "test_cli_with_engine": 20,
+}  # fmt: skip
 SHARED = ("tests/image/test_exercises.py", "tests/image/test_mutations.py")
 
 
@@ -77,7 +82,7 @@ class Suite:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """The longest files first, so that no worker is left alone with one at the end."""
-        ran = json.loads((ROOT / "docs" / "seconds.json").read_text(encoding="utf-8"))
+        ran = json.loads((ROOT / "docs" / "seconds.json").read_text(encoding="utf-8")) | TAKES
 
         def place(item: pytest.Item) -> tuple[int, float]:
             path = Path(item.path)
@@ -96,19 +101,20 @@ class Suite:
     def pytest_runtestloop(self) -> None:
         if self.is_worker or not self._needs_engine():
             return
+        # Here, because an error in a thread would let this process wait for ever.
+        from workshop.cli import prepare
+
         if self.config.getoption("numprocesses", 0):
             # Workers begin with what needs no engine meanwhile.
-            self.preparing = Thread(target=self._prepare)
+            self.preparing = Thread(target=self._prepare, args=(prepare,))
             self.preparing.start()
             self.locked.wait()
         else:
-            self._prepare()
+            self._prepare(prepare)
             if self.failure:
                 pytest.exit(self.failure, returncode=1)
 
-    def _prepare(self) -> None:
-        from workshop.cli import prepare
-
+    def _prepare(self, prepare: Callable[[], object]) -> None:
         capture = self.config.pluginmanager.getplugin("capturemanager")
         start = time.monotonic()
         with READY, capture.global_and_fixture_disabled():
@@ -221,7 +227,7 @@ def everything() -> dict[str, set[str]]:
             partial(engine.containers.list, all=True, ignore_removed=True), lambda c: c.name
         ),
         # docker-py's images.list() asks for each one again, and fails when one goes meanwhile.
-        "images": seen(engine.api.images, lambda i: (i["RepoTags"] or [i["Id"]])[0]),
+        "images": seen(engine.api.images, lambda i: " ".join(sorted(i["RepoTags"] or [i["Id"]]))),
         "networks": seen(engine.networks.list, lambda n: n.name),
         "volumes": seen(engine.volumes.list, lambda v: v.name),
         "mounts": abandoned_mounts(engine),

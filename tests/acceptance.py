@@ -43,7 +43,9 @@ class Row(NamedTuple):
 class Platform:
     """What the script asks of a site, whoever runs it: its address, and a command in a service."""
 
-    site: Site
+    @property
+    def site(self) -> Site:
+        raise NotImplementedError
 
     def inside(self, service: str, command: str) -> str:
         """What a command prints in a container of a service, where it has to succeed."""

@@ -7,10 +7,10 @@ upload, read the log and the history, stop, start again, clean up.
 import os
 import re
 import subprocess
-import time
 
 import nbformat
 import pytest
+from waiting import wait_for
 
 from workshop.engine import client, session
 from workshop.lesson.workspace import Workspace
@@ -75,13 +75,15 @@ def type_in(shell):
 
     def one(part, patience_s=0):
         (commands,) = [cell for cell in typed if part in cell]
-        deadline = time.monotonic() + patience_s
-        told, status = shell.run(commands)
-        while status and time.monotonic() < deadline:
-            time.sleep(0.2)
-            told, status = shell.run(commands)
-        assert status == 0, told
-        return told
+        told = []
+
+        def succeeds():
+            answer, status = shell.run(commands)
+            told.append(answer)
+            return status == 0
+
+        assert succeeds() or (patience_s and wait_for(succeeds, patience_s)), told[-1]
+        return told[-1]
 
     return one
 

@@ -13,7 +13,6 @@ import secrets
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -456,10 +455,13 @@ class TestPython:
 
 def until_ready(container: docker.models.containers.Container) -> None:
     """Wait until PostgreSQL answers on TCP; fail when its container has ended instead."""
-    while container.exec_run("pg_isready --host 127.0.0.1").exit_code:
+
+    def is_ready() -> bool:
         container.reload()
         assert container.status == "running", container.logs().decode()
-        time.sleep(0.2)
+        return container.exec_run("pg_isready --host 127.0.0.1").exit_code == 0
+
+    wait_for(is_ready, 300)
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_clean_removes_what_is_labelled_and_nothing_else(workshop):
         )  # fmt: skip
     done = workshop("clean")
     assert done.returncode == 0
-    left = {tag for image in client.connect().images.list() for tag in image.tags}
+    left = {tag for image in client.connect().api.images() for tag in image["RepoTags"] or []}
     assert f"{mine}:latest" not in left
     assert {f"{other}:latest", "python:3.13-slim"} <= left
     client.connect().api.remove_image(other)

@@ -313,10 +313,3 @@ def test_a_layer_is_read_once_also_where_the_engine_keeps_it_packed(article, ope
     more = of_image(article.build(file="more.Dockerfile", name="more").tag)
     assert more.contents[:-1] == image.contents
     assert opened == ["save", 5]
-
-
-@pytest.mark.slow
-def test_how_long_it_takes_is_printed(article, capsys):
-    """Against `docker save` and dive; tests/benchmark_layers.py does it for any image."""
-    with capsys.disabled():
-        benchmark_layers.report(article.tag)

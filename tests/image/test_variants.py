@@ -24,8 +24,8 @@ def spaces(left_clean):
     def space(name):
         if name not in made:
             found = Workspace(f"test-variant-{name}")
-            file = VARIANTS / f"{name}.Dockerfile"
-            found.use(file if file.exists() else DOCKERFILE)
+            # For ASGI the article's Dockerfile stays, and the entrypoint differs.
+            found.use(DOCKERFILE if name == "asgi" else VARIANTS / f"{name}.Dockerfile")
             # What belongs beside it, also where the Dockerfile is the article's.
             if (VARIANTS / name).is_dir():
                 shutil.copytree(VARIANTS / name, found.path, dirs_exist_ok=True)
@@ -51,11 +51,9 @@ def test_it_serves_the_same_pages(spaces, name):
         assert "Emma" in sent.text
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "asgi"])
 def test_it_differs_from_the_articles_in_few_lines(name):
     file = VARIANTS / f"{name}.Dockerfile"
-    if not file.exists():
-        return
     lines = difflib.ndiff(DOCKERFILE.read_text().splitlines(), file.read_text().splitlines())
     assert 0 < sum(line[0] in "+-" for line in lines) <= 24
 

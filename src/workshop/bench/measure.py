@@ -115,7 +115,7 @@ def _workspace(name: str, file: Path) -> Workspace:
 
 def _what_else_runs() -> str:
     mine = session.ident()
-    running = client.connect().containers.list()
+    running = client.connect().containers.list(ignore_removed=True)
     others = [c.name for c in running if c.labels.get(session.LABEL) != mine]
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return (
