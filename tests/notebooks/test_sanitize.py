@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 from nbval.plugin import get_sanitize_patterns
+
+from workshop.lesson import notebooks
 
 CONFIG = Path(__file__).with_name("sanitize.cfg")
 
@@ -38,6 +41,19 @@ def test_pattern_does_what_its_comment_says(title, kind, text):
 def test_every_pattern_has_an_example():
     shown = {title for title, kind, _ in examples() if kind == "hides"}
     assert set(patterns()) == shown
+
+
+def test_every_pattern_hides_something_in_a_notebook():
+    """In their order, as nbval uses them, because one may leave nothing for another."""
+    hidden = set()
+    for path in notebooks.chapters():
+        cells = nbformat.read(path, as_version=4).cells
+        for output in [o for cell in cells for o in cell.get("outputs", [])]:
+            for text in [output.get("text", ""), *map(str, output.get("data", {}).values())]:
+                for title, (regex, replacement) in patterns().items():
+                    text, found = re.subn(regex, replacement, text)
+                    hidden |= {title} if found else set()
+    assert hidden == set(patterns())
 
 
 def test_letters_of_a_picture_are_not_taken_for_anything_else():
