@@ -168,7 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("image", help="a name on the engine, or the file of an archive")
     made.add_argument("--json", action="store_true", help="print the answer as JSON")
     made = command("bench", _bench, "Measure the Dockerfiles side by side: half an hour or more.")
-    made.add_argument("--rounds", type=int, default=3, help="default: 3")
+    made.add_argument(
+        "--rounds", type=int, default=3, help="of builds, also with --variations; default: 3"
+    )
     instead = made.add_mutually_exclusive_group()
     for name, text in (
         ("variations", "the builds of the article's variations instead"),

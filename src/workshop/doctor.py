@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import sys
 import tempfile
@@ -88,10 +87,9 @@ def _engine() -> str:
 
 def _disk() -> str:
     free = shutil.disk_usage(ROOT if ROOT.is_dir() else ROOT.parent).free / 1e9
-    root = client.connect().info().get("DockerRootDir", "")
-    # The engine may live in a virtual machine, whose disk can't be seen from here.
-    with contextlib.suppress(OSError):
-        free = min(free, shutil.disk_usage(root).free / 1e9)
+    engines = client.free_disk()
+    if engines is not None:
+        free = min(free, engines / 1e9)
     if free < FREE_GB:
         raise WorkshopError(
             f"{free:.1f} GB free", f"Free at least {FREE_GB} GB; `workshop clean` may help."
@@ -102,11 +100,13 @@ def _disk() -> str:
 def _build_cache() -> str:
     """How much the engine's build cache holds by itself, and what empties it."""
     try:
-        cached = client.connect().api.df().get("BuildCache") or []
+        told = client.connect().api.df()
     except docker.errors.APIError:  # an engine that can't tell is no reason to fail
         return "the engine does not say how large its build cache is"
-    # What is shared stays with the images that share it.
-    own = sum(record.get("Size", 0) for record in cached if not record.get("Shared"))
+    # What is shared stays with the images that share it. From API 1.53 on, the engine reckons.
+    own = told.get("BuildCacheUsage", {}).get("Reclaimable", 0)
+    if "BuildCache" in told:
+        own = sum(r.get("Size", 0) for r in told["BuildCache"] or [] if not r.get("Shared"))
     return f"the build cache holds {own / 1e9:.1f} GB, `docker builder prune` empties it"
 
 

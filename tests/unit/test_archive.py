@@ -1,6 +1,7 @@
 """Every form of archive is read, and what is none is refused in one sentence."""
 
 import contextlib
+import gzip
 import io
 import math
 import tarfile
@@ -8,6 +9,7 @@ import tarfile
 import archives
 import generated
 import pytest
+import zstandard
 from archives import FOLDER, LINK, SYMLINK, member, tar
 from benchmark_layers import peak_memory
 from hypothesis import given, settings
@@ -159,6 +161,20 @@ def test_an_archive_that_is_cut_off_is_refused(form):
     data = FORMS[form].rstrip(b"\0")
     for part in (0.1, 0.3, 0.6, 0.9):
         refused(data[: int(len(data) * part)])
+
+
+def test_a_packed_layer_may_begin_with_a_frame_to_skip():
+    plain = archives.oci_form([LOWER], packed="zstd")
+    frame = b"\x5a\x2a\x4d\x18\x04\0\0\0note"
+    packed = zstandard.ZstdCompressor().compress(LOWER)
+    reader = layers.LayerReader()
+    data = frame + packed
+    found = reader.read(io.BytesIO(data[512:]), 0, len(data), data[:512])
+    assert [e.path for e in found.entries] == [e.path for e in read(plain).layers[0].entries]
+
+
+def test_a_packed_archive_is_told_how_to_unpack():
+    assert "`gunzip` unpacks it" in refused(gzip.compress(archives.docker_form([LOWER])))
 
 
 @pytest.mark.parametrize("packed", ["gzip", "zstd"])

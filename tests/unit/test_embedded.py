@@ -112,6 +112,41 @@ def test_where_processes_are_hidden_nothing_is_removed(
     assert folders.images.is_dir()
 
 
+def test_the_socket_is_the_users_before_the_engine_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As the daemon makes it, root alone may use it, and a user with sudo never gets an answer."""
+    folders = Folders(tmp_path, tmp_path / "data")
+    ran: list[str] = []
+
+    def run(*command: str) -> str:
+        ran.append(command[0])
+        if command[0] == "chmod":
+            folders.socket.chmod(int(command[1], 8))
+        return ""
+
+    def launched(folders: Folders, store: embedded.Store) -> None:
+        folders.socket.write_text("")
+        folders.socket.chmod(0o660)
+
+    monkeypatch.setattr(embedded.root, "run", run)
+    monkeypatch.setattr(embedded, "_daemons", lambda folders: [])
+    monkeypatch.setattr(embedded, "_forget_a_killed_engine", lambda folders: None)
+    monkeypatch.setattr(embedded, "_launch", launched)
+    monkeypatch.setattr(
+        client, "answers", lambda host: folders.socket.stat().st_mode & 0o777 == 0o600
+    )
+    embedded.launch(folders, "classic")
+    assert ran == ["chown", "chmod"]
+
+
+def test_an_engine_that_never_was_is_stopped_without_a_question(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(embedded.root, "run", lambda *command: pytest.fail("root was asked for"))
+    assert not embedded.stop(Folders(tmp_path / "run", tmp_path / "data"))
+
+
 def test_what_is_still_in_use_is_unmounted_a_little_later(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

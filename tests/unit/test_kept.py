@@ -119,6 +119,15 @@ def test_an_image_is_put_together_once_as_long_as_its_id_is_the_same():
     assert sources.of_image("a", client=Engine(LOWER, image_id="sha256:new")).id == "sha256:new"
 
 
+def test_one_id_may_stand_for_an_image_of_several_platforms():
+    """In the containerd store it is that of the index; two engines run what fits them."""
+    sources.of_image("a", client=Engine(LOWER, UPPER))
+    other = sources.of_image("a", client=Engine(TOP))
+    assert (other.config["rootfs"]["diff_ids"], list(other.files)) == (
+        [archives.digest(TOP)], ["top"]
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("packed", ["", "gzip"])
 def test_an_engine_that_breaks_off_is_one_message(packed):
     engine = Engine(LOWER, packed=packed)

@@ -1,5 +1,6 @@
 """A kit that is none, damaged, for other machines, or too large; and what leads to its proxy."""
 
+import datetime
 import hashlib
 import io
 import json
@@ -18,7 +19,7 @@ from workshop.paths import ROOT
 def made(path, *, change=None, images=b"images", first=pack.MANIFEST):
     """A kit with one file, and its manifest as ``change`` leaves it."""
     told = pack.Manifest(
-        pack.FORM, "0f1e", "2026-11-27", "amd64", "3.11", ["00-start-here"], 3, 10,
+        pack.FORM, "0f1e", str(datetime.date.today()), "amd64", "3.11", ["00-start-here"], 3, 10,
         {pack.IMAGES: {"bytes": 6, "sha256": hashlib.sha256(b"images").hexdigest()}},
     )  # fmt: skip
     manifest = asdict(told) | (change or {})
@@ -40,6 +41,7 @@ def engine(monkeypatch, tmp_path):
 
     monkeypatch.setattr(client, "check_engine", lambda: {"Arch": "amd64"})
     monkeypatch.setattr(client, "connect", Engine)
+    monkeypatch.setattr(client, "host", lambda: client.DEFAULT_HOST)
     monkeypatch.setattr(unpack, "_is_loaded", lambda kit: False)
     monkeypatch.setattr(unpack, "_load", lambda packed: pytest.fail("it was loaded"))
 
@@ -52,6 +54,7 @@ def engine(monkeypatch, tmp_path):
         ({"change": {"form": "dockerfile-workshop kit 9"}}, "another version of the tutorial"),
         ({"change": {"architecture": "arm64"}}, "for arm64, and this engine's machine is amd64"),
         ({"change": {"bytes_unpacked": 10**18}}, "while it is unpacked"),
+        ({"change": {"made": "2026-01-01"}}, "its certificate held until 2026-06-30"),
         ({"change": {"files": {"wheels/x.whl": {"sha256": ""}}}}, "it is damaged"),
         ({"change": {"unknown": 1}}, "it is damaged"),
     ],
@@ -83,6 +86,12 @@ def test_unpack_takes_a_file_or_undo(words, capsys):
 def test_packing_is_refused_before_anything_is_done(monkeypatch, tmp_path):
     with pytest.raises(WorkshopError, match="There is no folder"):
         pack.pack(tmp_path / "missing" / "kit.tar", [])
+    with pytest.raises(WorkshopError, match="is a folder"):
+        pack.pack(tmp_path, [])
+    with monkeypatch.context() as behind:
+        behind.setenv("HTTPS_PROXY", "http://a.company.example:3128")
+        with pytest.raises(WorkshopError, match="through a proxy"):
+            pack.pack(tmp_path / "kit.tar", [])
     monkeypatch.setattr(pack, "NEEDED", 10**18)
     with pytest.raises(WorkshopError, match="packing takes up to"):
         pack.pack(tmp_path / "kit.tar", [])
@@ -105,7 +114,9 @@ def test_the_tutorials_containers_are_led_to_the_proxy_and_the_users_settings_st
 
     assert client.proxy_options("--env") == ["--env", "HTTP_PROXY"]
     proxy.lead_to_it()
+    assert client.kit_configuration().stat().st_mode & 0o077 == 0
     written = json.loads((tmp_path / "kit" / "config.json").read_text())
+    assert written["cliPluginsExtraDirs"] == [str(tmp_path / "cli-plugins")]
     assert written["auths"] == own["auths"]
     assert "currentContext" not in written
     assert written["proxies"]["default"]["httpsProxy"] == "http://172.17.0.1:32768"

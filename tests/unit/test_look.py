@@ -239,7 +239,14 @@ UNWANTED = {
         "var/cache/apt/archives/x.deb",
     ],
     ".git": ["app/.git/config"],
-    "secret files": ["app/.env", "app/.env.production", "root/.netrc", "app/tls/site.key"],
+    "secret files": [
+        "app/.env",
+        "app/.env.production",
+        "app/.envs/.local/.django",
+        "app/.envrc",
+        "root/.netrc",
+        "app/tls/site.key",
+    ],
 }
 WANTED = [
     "usr/bin/python3", "usr/bin/ld.so", "usr/bin/git", "app/include/notes.txt", "app/.gitignore",
@@ -272,6 +279,8 @@ def test_a_secret_that_was_removed_is_found_in_its_layer(make):
         ("RUN |1 PYPI_TOKEN=abcdef /bin/sh -c pip install x", "PYPI_TOKEN=ab…"),
         ('ENV DB_PASSWORD="a b c"', "DB_PASSWORD=a …"),
         ("RUN git clone https://me:hunter2@example.com/x", "https://me:…@example.com"),
+        ("ENV BROKER=redis://:hunter2@redis:6379/0", "redis://:…@redis:6379"),
+        ("ENV DB=postgres://me:hun:ter2@db/x", "postgres://me:…@db"),
         ("RUN aws configure AKIAABCDEFGHIJKLMNOP", "AK…"),
     ],
 )
@@ -282,7 +291,11 @@ def test_a_secret_in_the_history_is_found_and_masked(make, text, shown):
 
 
 def test_a_secret_in_env_is_found_and_a_public_key_is_none(make):
-    found = make(["a"], User="1000", Env=["API_KEY=abc", "GPG_KEY=7169605F", "PYTHON_SHA256=93"])
+    found = make(
+        ["a"],
+        User="1000",
+        Env=["API_KEY=abc", "GPG_KEY=7169605F", "PYTHON_SHA256=93", "SECRET_KEY_FILE=/run/k"],
+    )
     assert [f.place for f in found.unwanted().findings] == ["API_KEY=ab…"]
     reference = [{"created_by": "RUN SECRET_KEY=$KEY TOKEN= ./build PASSWORD_HASHER"}]
     assert make(["a"], history=reference, User="1000").unwanted().findings == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -97,7 +98,8 @@ def run() -> Pooler:
     """
     with stack.started("bench-pooler", {"pooler.yaml": FILE}, "db") as site:
         build_load_generator(site.space)
-        site.done(f"docker build -q -t $IMAGE:pooler -f '{POOLER}' '{POOLER.with_suffix('')}'")
+        file, folder = shlex.quote(str(POOLER)), shlex.quote(str(POOLER.with_suffix("")))
+        site.done(f"docker build -q -t $IMAGE:pooler -f {file} {folder}")
         _write_secrets(site.space.path)
         files = os.pathsep.join(("compose.yaml", "pooler.yaml"))
         site.space.terminal.run(f"export COMPOSE_FILE={files} THREADS=1")

@@ -45,7 +45,8 @@ finally:
     shutil.rmtree(WORKSPACES / session.ident(), ignore_errors=True)
 own, kernel = (resource.getrusage(who).ru_maxrss for who in
                (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-print(own + kernel, time.monotonic() - start)
+# macOS says bytes, Linux kB.
+print((own + kernel) // (1024 if sys.platform == "darwin" else 1), time.monotonic() - start)
 """
 
 

@@ -9,6 +9,7 @@ from this machine, only from container to container, because the engine may be e
 from __future__ import annotations
 
 import json
+import shlex
 import statistics
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -78,8 +79,8 @@ def measure(space: Workspace, load_generator: str) -> Iterator[tuple[str, float]
 
 def build_load_generator(space: Workspace) -> str:
     """Build `$IMAGE:load`, the image with wrk, from Debian's package; returns its name."""
-    folder = LOAD_GENERATOR.with_suffix("")
-    Stack(space).done(f"docker build -q -t $IMAGE:load -f '{LOAD_GENERATOR}' '{folder}'")
+    file, folder = shlex.quote(str(LOAD_GENERATOR)), LOAD_GENERATOR.with_suffix("")
+    Stack(space).done(f"docker build -q -t $IMAGE:load -f {file} {shlex.quote(str(folder))}")
     return f"{space.tag}:load"
 
 
@@ -159,5 +160,10 @@ def lost_at_stop(space: Workspace, image: str = "") -> tuple[int, int]:
 def _memory(server: containers.Container) -> int:
     """Bytes that the processes hold, without what the kernel caches of files."""
     told = client.connect().api.stats(server.name, stream=False, one_shot=True)
-    found = told["memory_stats"]["stats"]
+    found = told["memory_stats"].get("stats")
+    if found is None:
+        raise WorkshopError(
+            "The engine does not count the memory of containers.",
+            "Switch the memory controller on: cgroup_enable=memory for the kernel.",
+        )
     return int(found.get("anon", found.get("rss", 0)))  # cgroups version 2, and 1

@@ -460,6 +460,21 @@ def forget() -> None:
         cached.cache_clear()
 
 
+def is_desktop() -> bool:
+    """True for Docker Desktop, whose engine is in a virtual machine."""
+    return "Docker Desktop" in str(connect().info().get("OperatingSystem"))
+
+
+def free_disk() -> int | None:
+    """Bytes that are free where the engine keeps its data; None where that can't be seen."""
+    if not host().startswith("unix://") or is_desktop():
+        return None
+    # A socket of this machine may still lead to another one's engine.
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(connect().info().get("DockerRootDir", "")).free
+    return None
+
+
 def proxy_options(flag: str) -> list[str]:
     """``flag NAME`` for each proxy variable that is set here; docker reads the value itself.
 

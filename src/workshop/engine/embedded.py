@@ -147,7 +147,8 @@ def launch(folders: Folders = OWN, store: Store | None = None) -> None:
             _forget_a_killed_engine(folders)
             _launch(folders, store or remembered_store(folders) or DEFAULT_STORE)
         deadline = time.monotonic() + START_S
-        while not client.answers(folders.host):
+        # One that is root's, as the daemon makes it, would never answer a user with sudo.
+        while not (_make_private(folders.socket) and client.answers(folders.host)):
             if time.monotonic() > deadline or (
                 time.monotonic() > deadline - START_S + 5 and not _daemons(folders)
             ):
@@ -157,9 +158,18 @@ def launch(folders: Folders = OWN, store: Store | None = None) -> None:
                     "Repair what the log names, or start an engine of your own.",
                 )
             time.sleep(0.2)
-        # A socket that others may use would make each of them root.
-        root.run("chown", f"{os.getuid()}:{os.getgid()}", str(folders.socket))
-        root.run("chmod", "0600", str(folders.socket))
+
+
+def _make_private(path: Path) -> bool:
+    """Give a socket to this user alone, because others would be root by it; false if not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    if (found.st_uid, found.st_mode & 0o777) != (os.getuid(), 0o600):
+        root.run("chown", f"{os.getuid()}:{os.getgid()}", str(path))
+        root.run("chmod", "0600", str(path))
+    return True
 
 
 def stop(folders: Folders = OWN) -> bool:
@@ -169,6 +179,8 @@ def stop(folders: Folders = OWN) -> bool:
     and build cache stay in the data folder. Raises WorkshopError, and removes nothing, when
     the process of the engine does not end, however long it has been silent.
     """
+    if not folders.run.exists() and not folders.data.exists():
+        return False
     pids = _daemons(folders)
     for pid in pids:
         with suppress(WorkshopError):  # it ended just now

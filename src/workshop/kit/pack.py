@@ -40,6 +40,8 @@ from . import bases, proxy
 FORM = "dockerfile-workshop kit 1"
 MANIFEST = "kit.json"
 IMAGES = "images.tar.zst"
+# For so long the certificate holds; image/record.py signs it.
+DAYS = 180
 # What the archive and its parts take while they are made.
 NEEDED = 6_000_000_000
 
@@ -70,8 +72,8 @@ def pack(target: Path, names: Sequence[str]) -> Manifest:
     room, when this is no clone, when a kit is in use, or when a chapter fails.
     """
     chapters = notebooks.chapters(names)
+    _refuse(target)
     place = target.absolute().parent
-    _refuse(place)
     kit = secrets.token_hex(8)
     with tempfile.TemporaryDirectory(prefix=".workshop-pack-", dir=place) as temporary:
         folder = Path(temporary)
@@ -110,7 +112,15 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _refuse(place: Path) -> None:
+def _refuse(target: Path) -> None:
+    place = target.absolute().parent
+    if target.is_dir():
+        raise WorkshopError(f"{target} is a folder.", f"Name a file in it: {target / 'kit.tar'}.")
+    if any(os.environ.get(name) for name in client.PROXIES if name.upper() != "NO_PROXY"):
+        raise WorkshopError(
+            "This machine reaches the network through a proxy, and a kit is recorded without one.",
+            "Pack the kit where there is no proxy, and unset HTTP_PROXY and HTTPS_PROXY.",
+        )
     if not (ROOT / "pyproject.toml").is_file():
         raise WorkshopError(
             "A kit is packed from a clone, because it carries the tutorial itself.",

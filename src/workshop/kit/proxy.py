@@ -87,9 +87,11 @@ def lead_to_it() -> None:
         }
     }
     plugins = configuration.setdefault("cliPluginsExtraDirs", [])
-    plugins.append(os.path.expanduser("~/.docker/cli-plugins"))
+    plugins.append(str(_folder() / "cli-plugins"))
     made = client.kit_configuration()
     made.parent.mkdir(parents=True, exist_ok=True)
+    # The user's own may hold passwords of registries.
+    made.touch(mode=0o600)
     made.write_text(json.dumps(configuration, indent=2), encoding="utf-8")
 
 
@@ -109,8 +111,13 @@ def copy_out(path: str, target: Path) -> None:
     client.run_cli("cp", f"{CONTAINER}:{path}", str(target))
 
 
+def _folder() -> Path:
+    """Where the user's own docker command has its configuration and plugins."""
+    return Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))
+
+
 def _users_own() -> dict[str, Any]:
-    path = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"), "config.json")
+    path = _folder() / "config.json"
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -119,20 +126,16 @@ def _users_own() -> dict[str, Any]:
         raise WorkshopError(f"{path} is not JSON.", "Mend it, or move it away.") from None
 
 
-def _is_desktop() -> bool:
-    return "Docker Desktop" in str(client.connect().info().get("OperatingSystem"))
-
-
 def _listens_at() -> str:
     """The host's address under which containers of every network reach it, and few others do."""
-    if _is_desktop():
+    if client.is_desktop():
         return client.LOOPBACK
     bridge = client.connect().networks.get("bridge").attrs
     return str(bridge["IPAM"]["Config"][0]["Gateway"])
 
 
 def _seen_at() -> str:
-    return "host.docker.internal" if _is_desktop() else _listens_at()
+    return "host.docker.internal" if client.is_desktop() else _listens_at()
 
 
 def _port() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import json
 import shutil
@@ -20,7 +21,7 @@ from ..errors import WorkshopError
 from ..show.console import step
 from ..show.display import size
 from . import bases, proxy
-from .pack import FORM, IMAGES, MANIFEST, Manifest
+from .pack import DAYS, FORM, IMAGES, MANIFEST, Manifest
 
 
 def unpack(path: Path) -> Manifest:
@@ -96,17 +97,21 @@ def _refuse(manifest: Manifest) -> None:
             f"The kit is for {manifest.architecture}, and this engine's machine is {architecture}.",
             "Ask for a kit that was packed on such a machine.",
         )
-    root = Path(client.connect().info().get("DockerRootDir", ""))
-    # The engine may live in a virtual machine, whose disk can't be seen from here.
-    with contextlib.suppress(OSError):
-        free = shutil.disk_usage(root).free
-        # Archives are unpacked beside the place where they go.
-        if free < 2 * manifest.bytes_unpacked and not _is_loaded(manifest.kit):
-            raise WorkshopError(
-                f"The engine's disk has {size(free)} left, and the kit takes up to "
-                f"{size(2 * manifest.bytes_unpacked)} while it is unpacked.",
-                "Free some space (`docker system df` shows what Docker holds), then try again.",
-            )
+    last = datetime.date.fromisoformat(manifest.made) + datetime.timedelta(days=DAYS)
+    if datetime.date.today() > last:
+        raise WorkshopError(
+            f"The kit was packed on {manifest.made}, and its certificate held until {last}.",
+            "Ask for a new one. If the kit is newer than that, set this machine's clock.",
+        )
+    free = client.free_disk()
+    # Archives are unpacked beside the place where they go.
+    if free is None or free >= 2 * manifest.bytes_unpacked or _is_loaded(manifest.kit):
+        return
+    raise WorkshopError(
+        f"The engine's disk has {size(free)} left, and the kit takes up to "
+        f"{size(2 * manifest.bytes_unpacked)} while it is unpacked.",
+        "Free some space (`docker system df` shows what Docker holds), then try again.",
+    )
 
 
 def _is_loaded(kit: str) -> bool:

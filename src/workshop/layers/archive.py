@@ -105,10 +105,10 @@ def _read(
                 # It matters only if the manifest calls this a layer.
                 blobs[path] = error
     config, paths = _image(documents, diff_ids)
-    if len(paths) != len(_diff_ids(config)):
+    if len(paths) != len(diff_ids_of(config)):
         raise Malformed("manifest and configuration count different numbers of layers")
     layers = []
-    for path, diff_id in zip(paths, _diff_ids(config), strict=True):
+    for path, diff_id in zip(paths, diff_ids_of(config), strict=True):
         path = links.get(path, path)
         if path not in blobs:
             raise Malformed(f"the layer {path} is missing")
@@ -152,7 +152,7 @@ def _image(
     if not images:
         raise Malformed("its manifest leads to no image")
     if diff_ids is not None:
-        fitting = [i for i in images if _diff_ids(i[0]) == list(diff_ids)][:1]
+        fitting = [i for i in images if diff_ids_of(i[0]) == list(diff_ids)][:1]
         if not fitting:
             raise Malformed("it holds no image with the layers that the engine lists")
     else:
@@ -182,7 +182,7 @@ def _manifests(path: str, documents: dict[str, bytes], seen: set[str]) -> Iterat
             yield document
 
 
-def _diff_ids(config: dict[str, Any]) -> list[str]:
+def diff_ids_of(config: dict[str, Any]) -> list[str]:
     return list((config.get("rootfs") or {}).get("diff_ids") or [])
 
 
@@ -197,10 +197,10 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
     texts = [settings.get("User") or "", *(settings.get("Labels") or {}).values()]
     texts += [text for key in ("Env", "Cmd", "Entrypoint") for text in settings.get(key) or []]
     texts += [entry.get("created_by") or "" for entry in config.get("history") or []]
-    texts += _diff_ids(config)
+    texts += diff_ids_of(config)
     if not all(isinstance(text, str) for text in texts):
         raise Malformed("its configuration holds something else where the format wants text")
-    config["rootfs"] = {"type": "layers", "diff_ids": _diff_ids(config)}
+    config["rootfs"] = {"type": "layers", "diff_ids": diff_ids_of(config)}
     return config
 
 

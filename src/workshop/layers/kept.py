@@ -1,6 +1,7 @@
 """Keep what was read: each layer by its digest, each configuration by its image's id.
 
-Neither ever changes under its name, so nothing kept can be out of date. It lies in the
+A layer never changes under its name. A configuration may, where the id is that of an index of
+several platforms: who loads it compares its layers with those that the engine names. It lies in the
 user's cache folder. Where that can't be written nothing is kept, and all still works.
 """
 

@@ -31,6 +31,7 @@ _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 
 # Files whose text answers a question: which package owns what, and who is who.
+_SKIPPABLE = bytes(range(0x50, 0x60))
 _KEPT = re.compile(
     r"var/lib/dpkg/(?:status|status\.d/[^/]+|info/[^/]+\.list)$"
     r"|.*\.dist-info/RECORD$|etc/(?:passwd|group)$"
@@ -83,7 +84,9 @@ class LayerReader:
         if head[:2] == b"\x1f\x8b":
             unpacked = gzip.GzipFile(fileobj=packed)
             return self._contents(_Unpacked(unpacked), 0, math.inf)
-        if head[:4] == b"\x28\xb5\x2f\xfd":
+        # A frame, or one that is to be skipped before it (RFC 8878, 3.1).
+        is_skippable = head[1:4] == b"\x2a\x4d\x18" and head[:1] in _SKIPPABLE
+        if head[:4] == b"\x28\xb5\x2f\xfd" or is_skippable:
             unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
             reader = unpacker.stream_reader(packed, read_across_frames=True)
             return self._contents(_Unpacked(reader), 0, math.inf)

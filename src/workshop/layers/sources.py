@@ -63,19 +63,21 @@ def of_image(
     found = _find(name, client)
     if fingerprint:
         return Image(name, *_read(found, name, {}, fingerprint), found.id or "")
-    return by_id(found, name)
+    return by_id(found, name, tuple(_diff_ids(found)))
 
 
 @lru_cache(maxsize=IN_MEMORY)
-def by_id(found: EngineImage, name: str) -> Image:
+def by_id(found: EngineImage, name: str, diff_ids: tuple[str, ...]) -> Image:
     """What ``of_image`` gives for an image of the engine; treat it as read-only.
 
-    Two such images are equal, and so have one answer, when their ids are.
+    Two such images are equal, and so have one answer, when their ids and layers are. The id
+    alone may be that of an index, which stands for images of several platforms.
     """
     image_id = found.id or ""
     config, known = kept.load_config(image_id), _kept(found)
-    if config is not None and all(digest in known for digest in _diff_ids(found)):
-        return Image(name, config, [known[digest] for digest in _diff_ids(found)], image_id)
+    is_whole = all(digest in known for digest in diff_ids)
+    if config is not None and archive.diff_ids_of(config) == list(diff_ids) and is_whole:
+        return Image(name, config, [known[digest] for digest in diff_ids], image_id)
     return Image(name, *_read(found, name, known), image_id)
 
 

@@ -118,6 +118,8 @@ def members(file: Readable, at: int, end: float, head: bytes = b"") -> Iterator[
                 return
             file.seek(at)
             block = file.read(BLOCK)
+        if at == start and block[:2] == b"\x1f\x8b":
+            raise Malformed("it is packed; `gunzip` unpacks it")
         if len(block) < BLOCK:
             if block or file.tell() != at:
                 raise Malformed("it is cut off")
@@ -171,7 +173,7 @@ def members(file: Readable, at: int, end: float, head: bytes = b"") -> Iterator[
             raise Malformed(f"a path is longer than {MOST_IN_A_PATH:,} characters")
         word = _KINDS.get(kind, "special")
         if kind == b"S":
-            raise Malformed(f"{name!r} is stored with holes, which no layer is")
+            raise Malformed(f"{name!r} is stored with holes, and such layers can't be read here")
         if word == "file" and name.endswith("/"):
             word = "folder"  # so the oldest tars mark them
         if word in ("hard link", "symlink", "folder"):

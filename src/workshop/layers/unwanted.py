@@ -28,7 +28,7 @@ _CACHE = re.compile(
 )
 _GIT = re.compile(r"(?P<place>(?:.*/)?\.git)/.+")
 _SECRET_FILE = re.compile(
-    r"(?:.*/)?(?:\.env(?:\.(?!example|sample|template|dist)[\w.-]+)?|\.netrc|\.pypirc|\.pgpass"
+    r"(?:.*/)?(?:\.env(?:\.(?!example|sample|template|dist)[\w.-]+)?|\.envrc|\.envs/.+|\.netrc|\.pypirc|\.pgpass"
     r"|id_(?:rsa|dsa|ecdsa|ed25519)|\.aws/credentials|\.docker/config\.json)"
     r"|(?!usr/|etc/ssl/certs/).*\.(?:key|p12|pfx)"
 )
@@ -50,7 +50,7 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 _KNOWN_FORMS = re.compile(
-    r"(?P<url>\b[a-z][a-z+.-]*://[^\s:/@]+:[^\s@/$]+@[^\s/]+)"
+    r"(?P<url>\b[a-z][a-z+.-]*://[^\s:/@]*:[^\s@/$]+@[^\s/]+)"
     r"|(?P<aws>\bAKIA[0-9A-Z]{16}\b)|(?P<github>\bgh[pousr]_[A-Za-z0-9]{36,}\b)"
     r"|(?P<pem>-----BEGIN [A-Z ]*PRIVATE KEY-----)"
 )
@@ -121,12 +121,14 @@ def _secret_texts(image: Image) -> Iterator[Finding]:
     seen = set()
     for where, text in texts:
         for match in _ASSIGNED.finditer(text):
+            if match["name"].upper().endswith("_FILE"):
+                continue  # where the secret is, and not what it is
             seen.add((f"secrets in {where}", f"{match['name']}={_masked(match['value'])}"))
         for match in _KNOWN_FORMS.finditer(text):
             form = match.lastgroup
             shown = _masked(match[0]) if form != "pem" else "a private key"
             if form == "url":
-                shown = re.sub(r":[^:@]+@", ":…@", match[0])
+                shown = re.sub(r"(://[^:/@]*):.*@", r"\1:…@", match[0])
             seen.add((f"secrets in {where}", shown))
     for kind, place in sorted(seen):
         yield Finding(kind, place)
