@@ -99,6 +99,24 @@ def test_settings_that_can_not_be_imported_are_said_in_a_line(tmp_path):
         planned(folder)
 
 
+def test_settings_that_something_replaces_are_said_in_a_line(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    (folder / "requirements.txt").write_text("django~=5.2.0\ndynaconf\n")
+    with (folder / "shop" / "settings.py").open("a") as settings:
+        settings.write("import dynaconf\nsettings = dynaconf.DjangoDynaconf(__name__)\n")
+    with pytest.raises(WorkshopError, match="DEBUG stays on"):
+        planned(folder)
+
+
+def test_settings_that_a_file_names_whatever_happens_are_said_in_a_line(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    default = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")'
+    wanted = 'os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"'
+    strangers.change(folder, "shop/wsgi.py", default, wanted)
+    with pytest.raises(WorkshopError, match="shop/wsgi.py sets DJANGO_SETTINGS_MODULE"):
+        planned(folder)
+
+
 # Other shapes
 
 
@@ -106,6 +124,11 @@ def crlf(folder):
     strangers.startproject(folder)
     for path in folder.rglob("*.py"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def no_database(folder):
+    strangers.startproject(folder)
+    strangers.change(folder, "shop/settings.py", "DATABASES = {", "DATABASES = {}\nUNUSED = {")
 
 
 def asgi_alone(folder):
@@ -240,8 +263,8 @@ def pdm(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
-    [crlf, asgi_alone, allow_list, needs_variables, follows_debug, stale_requirements, nested,
-     newest_django, poetry, pipenv, pdm, strangers.split_settings],
+    [crlf, asgi_alone, no_database, allow_list, needs_variables, follows_debug,
+     stale_requirements, nested, newest_django, poetry, pipenv, pdm, strangers.split_settings],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):
     make(tmp_path)

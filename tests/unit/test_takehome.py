@@ -203,6 +203,23 @@ def test_a_group_that_is_asked_for_is_installed(tmp_path, kind):
         plan.make(project.find(tmp_path, groups=["none-such"]), ["django"])
 
 
+def test_a_procfiles_own_command_comes_before_a_guess(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    (folder / "shop" / "celery.py").write_text("from celery import Celery\napp = Celery('shop')\n")
+    (folder / "Procfile").write_text(
+        "worker: celery -A shop worker -Q mail,default\nbeat: celery -A shop beat\n"
+        "clock: celery -A shop beat -S redbeat.RedBeatScheduler\nodd: cd x && python y\n"
+    )
+    made = decided(folder, names=("django", "gunicorn", "celery"))
+    commands = made.context["commands"]
+    assert commands["worker"] == "celery -A shop worker -Q mail,default"
+    assert commands["beat"] == "celery -A shop beat --schedule /tmp/beat"
+    assert commands["clock"] == "celery -A shop beat -S redbeat.RedBeatScheduler"
+    told = "\n".join(made.notes)
+    assert "Not taken from the Procfile, because a shell reads it: odd." in told
+    assert "Start beat, clock, worker with --no-healthcheck" in told
+
+
 def test_a_procfile_names_process_types(tmp_path):
     text = "web: gunicorn x\nrelease: true\nworker: python manage.py work --fast\nodd: a | b\n"
     text += "urgent: X=1 celery -A shop worker\n"
@@ -364,15 +381,17 @@ def _after(text, env=None, told=None, **own):
 
     class Url:
         @staticmethod
-        def config(conn_max_age):
-            return {**told, "CONN_MAX_AGE": conn_max_age}
+        def config():
+            whole = dict.fromkeys(("NAME", "USER", "PASSWORD", "HOST", "PORT"), "")
+            # What dj-database-url says unasked.
+            return {**whole, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False, **told}
 
     class Os:
         environ = dict(env or {})
 
-    space = {"dj_database_url": Url, **own}
+    space = {"dj_database_url": Url, "os": Os, **own}
     source = "\n".join(lines).replace("import os\n", "")
-    exec(source, {**space, "os": Os}, space)
+    exec(source, space)
     return space["DATABASES"]["default"]
 
 
@@ -393,7 +412,32 @@ def test_what_the_project_says_of_its_database_besides_the_address_stays(tmp_pat
         write.settings(made), {"DATABASE_URL": "x"}, told, DATABASES={"default": own, "more": {}}
     )
     assert (found["ENGINE"], found["NAME"], found["ATOMIC_REQUESTS"]) == (after, "y", True)
-    assert ("OPTIONS" in found) == (engine == after)
+    assert found["OPTIONS"] == ({"a": 1} if engine == after else {})
+
+
+@pytest.mark.parametrize(
+    ("own", "kept"),
+    [
+        ({}, (60, True)),
+        ({"CONN_MAX_AGE": 0}, (0, True)),
+        ({"OPTIONS": {"pool": True}}, (None, None)),
+    ],
+)
+def test_how_connections_are_kept_is_the_projects_choice(tmp_path, own, kept):
+    other = {**FOLLOWS, "databases": {"default": {"host": "db"}}}
+    made = decided(strangers.startproject(tmp_path), other=other)
+    engine = "django.db.backends.postgresql"
+    database = {"default": {"ENGINE": engine, **own}}
+    told = {"ENGINE": engine, "HOST": "there"}
+    found = _after(write.settings(made), {"DATABASE_URL": "x"}, told, DATABASES=database)
+    assert (found.get("CONN_MAX_AGE"), found.get("CONN_HEALTH_CHECKS")) == kept
+    assert found["HOST"] == "there"
+    asgi = {**made.context, "kind": "asgi"}
+    found = _after(
+        write.settings(plan.Plan(**{**vars(made), "context": asgi})),
+        {"DATABASE_URL": "x"}, told, DATABASES=database,
+    )  # fmt: skip
+    assert found.get("CONN_MAX_AGE") == own.get("CONN_MAX_AGE")
 
 
 @pytest.mark.parametrize(
@@ -452,6 +496,113 @@ def test_storages_are_named_as_the_project_names_them(tmp_path, django, defined,
     text = write.settings(made)
     assert f"\n{name}" in text
     assert ("import STORAGES" in text) == (name == "STORAGES = ")
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [(["daphne"], "asgi"), (["uvicorn"], "asgi"), (["hypercorn"], "asgi"), ([], "wsgi")],
+)
+def test_packages_ask_for_asgi(tmp_path, names, kind):
+    made = decided(strangers.startproject(tmp_path), names=("django", "gunicorn", *names))
+    assert made.context["kind"] == kind
+    assert any("served by ASGI" in note for note in made.notes) == (kind == "asgi")
+
+
+def test_a_procfile_with_wsgi_stays_so(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    (folder / "Procfile").write_text("web: gunicorn shop.wsgi\n")
+    made = decided(folder, names=("django", "gunicorn", "uvicorn"))
+    assert made.context["kind"] == "wsgi"
+
+
+@pytest.mark.parametrize("version", ["19.9.0", "20.0.4"])
+def test_a_gunicorn_that_takes_no_application_from_its_settings_is_said(tmp_path, version):
+    found = project.find(strangers.startproject(tmp_path))
+    answers = Answers(settings=dict(NOTHING), other=dict(FOLLOWS), packages={"gunicorn": version})
+    with pytest.raises(WorkshopError, match=f"gunicorn {version}"):
+        plan.make(found, ["django"], answers)
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"shop/locale/de/LC_MESSAGES/django.po": ""}, "django.po is not compiled"),
+        ({"theme/package.json": '{"scripts": {"build": "x"}}'}, "`build` of theme/package.json"),
+    ],
+)
+def test_what_the_build_does_not_do_is_said(tmp_path, files, says):
+    folder = strangers.write(strangers.startproject(tmp_path), files)
+    assert any(says in note for note in decided(folder).notes)
+
+
+def test_static_files_that_go_to_another_machine_need_a_command(tmp_path):
+    made = decided(strangers.startproject(tmp_path), stores_here=False)
+    assert any("collectstatic" in note for note in made.notes)
+
+
+def test_a_developers_settings_are_said_where_a_servers_are_beside_them(tmp_path):
+    folder = strangers.split_settings(tmp_path)
+    found = project.find(folder, settings="shop.settings.local")
+    assert project.server_settings(found) == "shop.settings.production"
+    assert project.server_settings(project.find(folder)) == ""
+
+
+@pytest.mark.parametrize("line", ['os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"'])
+def test_a_file_that_sets_the_settings_whatever_the_container_says_is_found(tmp_path, line):
+    folder = strangers.startproject(tmp_path)
+    assert project.assigning(project.find(folder)) == []
+    strangers.change(
+        folder,
+        "shop/wsgi.py",
+        'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")',
+        line,
+    )
+    assert project.assigning(project.find(folder)) == ["shop/wsgi.py"]
+
+
+@pytest.mark.parametrize(
+    ("media", "is_writable"),
+    [("/app/media/", True), ("/var/www/media", True), ("/media", True), ("/app", False),
+     ("/", False), ("/usr/share/x", False)],
+)  # fmt: skip
+def test_uploads_may_lie_outside_of_the_project(tmp_path, media, is_writable):
+    made = decided(strangers.startproject(tmp_path), media_root=media)
+    assert (media.rstrip("/") in made.context["writable"]) == is_writable
+
+
+@pytest.mark.parametrize(
+    ("package", "is_unhashed"),
+    [
+        ('name = "a"\nversion = "1"\n[package.source]\ntype = "git"', True),
+        ('name = "a"\nversion = "1"\n[package.source]\ntype = "legacy"', False),
+        ('name = "a"\nversion = "1"', False),
+    ],
+)
+def test_what_has_no_hash_is_exported_without(tmp_path, package, is_unhashed):
+    folder = strangers.startproject(tmp_path)
+    (folder / "pyproject.toml").write_text("[tool.poetry]\n")
+    (folder / "poetry.lock").write_text(f"[[package]]\n{package}\n")
+    steps = install.commands(project.find(folder), has_extras=False)
+    assert any("--without-hashes" in step for step in steps) == is_unhashed
+
+
+def test_before_python_3_11_pip_reads_toml(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    (folder / "pyproject.toml").write_text('[project]\ndependencies = ["django"]\n')
+    old = install.commands(project.find(folder, python="3.10"), has_extras=False)
+    assert any("pip._vendor.tomli" in step for step in old)
+
+
+def test_a_member_of_a_workspace_that_others_depend_on_is_installed(tmp_path):
+    folder = strangers.write(strangers.startproject(tmp_path), {
+        "pyproject.toml": '[tool.uv.workspace]\nmembers = ["lib"]\n'
+        "[tool.uv.sources]\nlib = { workspace = true }\n",
+        "lib/pyproject.toml": '[project]\nname = "lib"\n',
+        "uv.lock": UV_LOCK,
+    })  # fmt: skip
+    found = project.find(folder)
+    assert found.needs_all
+    assert "--all-packages --no-install-project" in install.commands(found, False)[0]
 
 
 def test_a_gunicorn_that_knows_no_asgi_is_said(tmp_path):

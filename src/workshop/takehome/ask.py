@@ -29,6 +29,12 @@ COPY . /app
 COPY --from=workshop probe.py /workshop/
 """
 TRIES = 4
+# Ends with this status where Django takes other settings than those that are named.
+REPLACED = 9
+IN_FORCE = (
+    "import sys, django; django.setup(); from django.conf import settings; "
+    f"sys.exit({REPLACED} if settings.DEBUG else 0)"
+)
 # pip says these below every failed build of a package, whatever its cause was.
 _NO_CAUSE = re.compile(
     r"note: This error|subprocess-exited-with-error|did not run successfully|exit code: \d"
@@ -74,7 +80,12 @@ def ask(
 def not_imported(settings: str, error: str, variables: Collection[str]) -> WorkshopError:
     """What to say when Django's setup ended with this traceback."""
     last = (error.strip().splitlines() or ["?"])[-1]
-    if re.search("No such file or directory|unable to open database file", last):
+    if "PackageNotFoundError" in last:
+        fix = (
+            "The project's packages are installed, and the project itself is not. Read its "
+            "version from elsewhere, or catch PackageNotFoundError."
+        )
+    elif re.search("No such file or directory|unable to open database file", last):
         fix = (
             "A file or a folder is not in the image. .dockerignore may leave it out; a folder "
             "for data can be made by the settings: Path(...).mkdir(parents=True, exist_ok=True)."
@@ -130,20 +141,33 @@ def tag() -> str:
 
 
 def collects(made: plan.Plan) -> bool:
-    """Whether `collectstatic` with the overlay ends well: every named file is there."""
+    """Whether `collectstatic` with the overlay ends well: every named file is there.
+
+    Raises WorkshopError where the overlay is not in force.
+    """
     overlay = base64.b64encode(write.settings(made).encode()).decode()
     extras = " ".join(made.context["extras"])
-    script = (
-        f"pip --python /opt/venv/bin/python install --quiet {extras} "
-        f"&& mkdir -p /app/container && echo {overlay} | base64 -d > /app/container/settings.py "
-        "&& python manage.py collectstatic --noinput --verbosity 0"
-    )
+    steps = [
+        f"pip --python /opt/venv/bin/python install --quiet {extras}" if extras else "true",
+        f"mkdir -p /app/container && echo {overlay} | base64 -d > /app/container/settings.py",
+    ]
+    if "debug" in made.parts:
+        steps.append(f'{{ python -c "{IN_FORCE}"; [ $? -ne {REPLACED} ] || exit {REPLACED}; }}')
+    if "whitenoise" in made.parts and made.context["collects"]:
+        steps.append("python manage.py collectstatic --noinput --verbosity 0")
+    script = " && ".join(steps)
     done = containers.run(
         tag(), ["sh", "-c", script],
         env={**made.answered, "DJANGO_SETTINGS_MODULE": "container.settings",
              "PYTHONPATH": f"{made.context['pythonpath']}:/app"},
         timeout=PROBE_S, chapter=CHAPTER,
     )  # fmt: skip
+    if done.status == REPLACED:
+        raise WorkshopError(
+            "DEBUG stays on, whatever the added settings say, because something in the project "
+            "replaces Django's settings, as Dynaconf does.",
+            "Let it be off in the project's own settings: `DEBUG = False`. Nothing was written.",
+        )
     return done.status == 0 or "could not be found" not in done.stderr
 
 

@@ -109,6 +109,12 @@ def planned(found: project.Project, wishes: Wishes) -> Plan:
     first = plan.make(found, names, answers, wishes.without, more)
     pins = {**answers.packages, **ask.versions(first.extras)}
     made = plan.make(found, names, answers, wishes.without, more, pins)
+    if made.parts and (files := project.assigning(found)):
+        raise WorkshopError(
+            f"{', '.join(files)} sets DJANGO_SETTINGS_MODULE, whatever the container says, so the "
+            "settings that are added would not be used there.",
+            'Write os.environ.setdefault("DJANGO_SETTINGS_MODULE", …) in it. Nothing was written.',
+        )
     if not _manifest_is_whole(made):
         made = plan.make(found, names, answers, wishes.without, more, pins, is_strict=False)
     if wishes.development:
@@ -118,9 +124,7 @@ def planned(found: project.Project, wishes: Wishes) -> Plan:
 
 def _manifest_is_whole(made: Plan) -> bool:
     """Whether every file that a style sheet names is there; else no manifest can be made."""
-    if "whitenoise" not in made.parts or not made.context["collects"]:
-        return True
-    return ask.collects(made)
+    return not made.parts or ask.collects(made)
 
 
 def as_json(made: Plan) -> dict[str, Any]:

@@ -47,23 +47,28 @@ def commands(project: Project, has_extras: bool) -> list[str]:
     if project.manager == "uv":
         return _uv(project, has_extras, "--no-dev", "--compile-bytecode")
     inside = f"cd {folder} && " if folder != "." else ""
+    # pip takes hashes for all or for none, and what comes from git or a folder has none.
+    unhashed = " --without-hashes" if _is_unhashed(project) else ""
     if project.manager == "Poetry":
         found = _poetry_groups(pyproject(project), project.groups)
         groups = ",".join(["main", *(name for kind, name in found if kind == "group")])
         extras = "".join(f" --extras {name}" for kind, name in found if kind == "extra")
-        words = f"poetry export --format requirements.txt --only {groups}{extras}"
+        words = f"poetry export --format requirements.txt --only {groups}{extras}{unhashed}"
         export = f"{words} --output {exported}"
         steps = [venv, f"({inside}{export})" if inside else export, f"{pip} {exported}"]
     elif project.manager == "PDM":
-        words = "pdm export --production --format requirements"
+        words = f"pdm export --production --format requirements{unhashed}"
         steps = [venv, f"{words} --project {folder} --output {exported}", f"{pip} {exported}"]
     elif project.manager == "Pipenv":
         steps = [venv, f"(cd {folder} && pipenv requirements > {exported})", f"{pip} {exported}"]
     elif project.manager == "requirements":
         steps = [venv, f"{pip} {file}"]
     elif project.manager == "pyproject":
+        # Before 3.11, Python has none of its own, and pip has.
+        old = int(project.python.split(".")[1]) < 11
+        parser = "pip._vendor.tomli" if old else "tomllib"
         code = (
-            f"import tomllib; told = tomllib.load(open('{file}', 'rb')); "
+            f"import {parser}; told = {parser}.load(open('{file}', 'rb')); "
             "print(*told['project']['dependencies'], sep='\\n')"
         )
         steps = [venv, f'python -c "{code}" > {exported}', f"{pip} {exported}"]
@@ -75,6 +80,19 @@ def commands(project: Project, has_extras: bool) -> list[str]:
     if has_extras:
         steps.append(f"{pip} container/requirements.txt")
     return steps
+
+
+def _is_unhashed(project: Project) -> bool:
+    """Whether the lock file of Poetry or PDM has a package from git, a URL or a folder."""
+    if project.manager not in ("Poetry", "PDM"):
+        return False
+    path = project.folder / project.files[1]
+    locked = read_toml(path.read_text(encoding="utf-8"), path).get("package", [])
+    return any(
+        package.get("source", {}).get("type") in ("git", "url", "directory", "file")
+        or {"git", "url", "path"} & set(package)
+        for package in locked
+    )
 
 
 def development(project: Project, has_extras: bool) -> list[str]:
@@ -98,7 +116,9 @@ def _uv(project: Project, has_extras: bool, without: str = "", bytecode: str = "
         without = "--no-default-groups"
     itself = ["--no-install-project"]
     if len(project.files) > 2:
-        itself = ["--all-packages", "--no-install-workspace"]
+        # Members that others depend on are installed; their code is where it is mounted now.
+        left_out = "project" if project.needs_all else "workspace"
+        itself = ["--all-packages", f"--no-install-{left_out}"]
     groups = [f"--{kind} {name}" for kind, name in _groups(told, project.groups)]
     place = [f"--project {folder}"] if folder != "." else []
     sync = ["uv sync --locked", without, *itself, bytecode, *groups, *place]

@@ -11,10 +11,19 @@ from typing import Any
 
 from ..errors import WorkshopError
 from . import install, packages
-from .project import Project, celery_module, module_of
+from .project import (
+    Project,
+    celery_module,
+    module_of,
+    server_settings,
+    unbuilt,
+    untranslated,
+)
 
 APP = PurePosixPath("/app")
 GIS = "django.contrib.gis"
+# The first one whose settings name the application.
+GUNICORN_WITH_APPLICATION = (20, 1)
 # The first one with a worker of its own for ASGI.
 GUNICORN_ASGI = 25
 NODE_WITHOUT_COREPACK = 25
@@ -23,14 +32,16 @@ PARTS = {
     "debug": "DEBUG is on unless a variable turns it off; a server needs it the other way round",
     "key": "SECRET_KEY is in the project's files, or another one in every process",
     "hosts": "ALLOWED_HOSTS is fixed in the project's files",
-    "database": "the database is fixed in the project's files",
-    "static_root": "STATIC_ROOT is not set, so collectstatic has no place for its files",
+    "database": "no DATABASE_URL names its database",
+    "static_root": "STATIC_ROOT is no folder in the image, so collectstatic has no place",
     "whitenoise": "nothing serves static files when DEBUG is off",
     "proxy": "it redirects to HTTPS and knows no proxy, so behind one it would do so for ever",
     "logging": "without DEBUG, Django prints no error by itself",
 }
 # What brings each part along.
 BRINGS = {"whitenoise": ("whitenoise",), "database": ("dj-database-url",)}
+# Celery's beat needs a file, and the root may be read-only.
+SCHEDULE = " --schedule /tmp/beat"
 DRIVERS = {"psycopg", "psycopg2", "psycopg2-binary", "mysqlclient", "oracledb", "pymysql"}
 _NAME = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)")
 
@@ -134,9 +145,11 @@ def make(
     if more and not system.why_build:
         reason = ("A package of this project is published as source, or comes from git.",)
         system = packages.System(system.build, system.run, reason, system.why_run)
-    kind = "wsgi" if project.wsgi or not project.asgi else "asgi"
-    if "channels" in given or "daphne" in given:
-        kind = "asgi" if project.asgi else kind
+    kind = (
+        "asgi"
+        if project.asgi and (not project.wsgi or _asks_for_asgi(project, answers))
+        else "wsgi"
+    )
     module, callable_ = _application(project, settings, kind)
     if answers:
         _require_server(answers, kind, module)
@@ -203,6 +216,8 @@ def make(
     }
     answered = dict(answers.variables) if answers else {}
     notes = _notes(project, answers, parts, follows)
+    if answers:
+        notes += _warnings(project, settings, kind, commands)
     if answers and "celery" in set(names) - set(answers.packages):
         notes.append("Celery is in a group that is not installed: --group NAME adds one.")
     return Plan(project, context, parts, extras, notes, answered)
@@ -286,6 +301,18 @@ def _extras(
     return django + [name for name in dict.fromkeys(wanted) if _bare(name) not in names]
 
 
+def _asks_for_asgi(project: Project, answers: Answers | None) -> str:
+    """A package by which a project with both applications wants ASGI; empty if none."""
+    given = answers.packages if answers else {}
+    wanted = ["channels", "daphne"]
+    version = given.get("gunicorn", "")
+    # With one of these its own way of starting decides, and an older gunicorn can't do it.
+    is_able = not version or int(version.split(".")[0]) >= GUNICORN_ASGI
+    if is_able and "wsgi" not in project.procfile.get("web", ""):
+        wanted += ["uvicorn", "uvicorn-worker", "hypercorn"]
+    return next((name for name in wanted if name in given), "")
+
+
 def _require_server(answers: Answers, kind: str, module: str) -> None:
     """Raises WorkshopError where there is nothing to serve, or nobody who can."""
     if not module:
@@ -294,6 +321,12 @@ def _require_server(answers: Answers, kind: str, module: str) -> None:
             "Write a wsgi.py as `django-admin startproject` does. Nothing was written.",
         )
     version = answers.packages.get("gunicorn", "")
+    numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
+    if version and numbers < GUNICORN_WITH_APPLICATION:
+        raise WorkshopError(
+            f"The project has gunicorn {version}, which reads no application from its settings.",
+            "Let the project have a newer gunicorn, or none. Nothing was written.",
+        )
     if kind == "asgi" and version and int(version.split(".")[0]) < GUNICORN_ASGI:
         raise WorkshopError(
             f"The project has gunicorn {version}, and ASGI takes {GUNICORN_ASGI} or newer.",
@@ -328,9 +361,15 @@ def _writable(
     media = settings.get("media_root", "")
     if media and not PurePosixPath(media).is_absolute():
         media = str(project.workdir / media)
-    if media.startswith(f"{APP}/"):
+    if PurePosixPath(media).is_absolute() and not _is_of_the_system(PurePosixPath(media)):
         found.append(media.rstrip("/"))
     return sqlite, list(dict.fromkeys(found)) or [f"{APP}/data"]
+
+
+def _is_of_the_system(folder: PurePosixPath) -> bool:
+    """True for a folder that no upload goes to: the code itself, or what Debian has its own in."""
+    own = ("usr", "etc", "bin", "sbin", "lib", "lib64", "proc", "sys", "dev", "boot", "run", "root")
+    return folder in (APP, PurePosixPath("/")) or folder.parts[1] in own
 
 
 def _collects(settings: Mapping[str, Any]) -> bool:
@@ -380,30 +419,43 @@ def _pythonpath(project: Project) -> str:
         wanted.append(str(APP))
     if project.source != project.manage.parent:
         wanted.append(str(APP / project.source))
+    for place in (project.manage.parent / "src", PurePosixPath("src")):
+        is_new = place != project.manage.parent
+        if is_new and any((project.folder / place).glob("*/__init__.py")):
+            wanted.append(str(APP / place))
     return ":".join(dict.fromkeys(wanted))
 
 
 def _commands(project: Project, names: Collection[str]) -> dict[str, str]:
     """The process types besides the server, and the command of each."""
     found = {"migrate": "python -m container.migrate"}
+    own = _of_procfile(project)
     if "celery" in names and (module := celery_module(project)):
         found["worker"] = f"celery --app {module} worker --loglevel INFO"
-        found["beat"] = f"celery --app {module} beat --loglevel INFO --schedule /tmp/beat"
+        found["beat"] = f"celery --app {module} beat --loglevel INFO{SCHEDULE}"
     for name, command in (
         ("django-rq", "rqworker"), ("huey", "run_huey"), ("django-q", "qcluster"),
         ("django-q2", "qcluster"), ("procrastinate", "procrastinate worker"),
     ):  # fmt: skip
         if name in names and "worker" not in found:
             found["worker"] = f"python manage.py {command}"
+    return {**found, **own}
+
+
+def _of_procfile(project: Project) -> dict[str, str]:
+    """The process types of a Procfile, but for what a shell would have to read."""
+    found = {}
     for name, command in project.procfile.items():
-        # What a shell would have to read is left to the reader.
         is_plain = (
             re.fullmatch(r"[\w./:=@, -]+", command)
             and re.fullmatch(r"[a-z][\w-]*", name)
             and "=" not in command.split()[0]
         )
-        if is_plain and name not in ("web", "release", "server", "live", "ready", *found):
-            found[name] = command
+        if is_plain and name not in ("web", "release", "migrate", "server", "live", "ready"):
+            # Celery's beat would write its schedule among the code.
+            is_beat = re.search(r"celery\b.*\bbeat\b", command)
+            has_place = re.search(r"\s(?:-s|-S|--schedule|--scheduler)\b", command)
+            found[name] = command + (SCHEDULE if is_beat and not has_place else "")
     return found
 
 
@@ -442,6 +494,39 @@ def _title(project: Project) -> str:
 
 def _quoted(value: str) -> str:
     return value if re.fullmatch(r"[\w./:@%+,-]+", value) else "'" + value.replace("'", "") + "'"
+
+
+def _warnings(
+    project: Project, settings: Mapping[str, Any], kind: str, commands: Mapping[str, str]
+) -> list[str]:
+    """What the set does not do, or does in one of several ways."""
+    found = []
+    if kind == "asgi" and project.wsgi:
+        found.append("It has both applications, and is served by ASGI, as its packages ask for.")
+    if better := server_settings(project):
+        found.append(f"{project.settings} looks like a developer's: --settings {better} is there.")
+    if settings["has_static_app"] and not settings["stores_here"]:
+        found.append(
+            "Its static files go to another machine, so the build collects none: run "
+            "`python manage.py collectstatic` in a container of each new version."
+        )
+    for path in unbuilt(project):
+        found.append(f"The script `build` of {path} is not run. Run it before you build the image.")
+    if files := untranslated(project):
+        found.append(
+            f"{files[0]} is not compiled, so its translations would be missing: run "
+            "`python manage.py compilemessages` before you build the image."
+        )
+    dropped = set(project.procfile) - set(commands) - {"web", "release"}
+    if dropped:
+        found.append(f"Not taken from the Procfile, because a shell reads it: {_listed(dropped)}.")
+    if others := set(commands) - {"migrate"}:
+        found.append(f"Start {_listed(others)} with --no-healthcheck: no server is in there.")
+    return found
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _notes(

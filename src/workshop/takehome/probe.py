@@ -76,8 +76,6 @@ def look():
 
 
 def told(django, settings):
-    from django.conf import global_settings
-
     storages = getattr(settings, "STORAGES", {})
     backend = storages.get("staticfiles", {}).get("BACKEND", "")
     own = getattr(settings, "STATICFILES_STORAGE", None)
@@ -111,7 +109,11 @@ def told(django, settings):
         and not settings.SECURE_PROXY_SSL_HEADER,
         "has_static_app": "django.contrib.staticfiles" in settings.INSTALLED_APPS,
         "defined": [name for name in dir(module) if name.isupper()],
-        "is_default": settings.DATABASES == global_settings.DATABASES,
+        # What Django takes in the place of a database that no setting names.
+        "is_default": all(
+            database.get("ENGINE", "").endswith(".dummy")
+            for database in settings.DATABASES.values()
+        ),
     }
 
 

@@ -39,6 +39,7 @@ _NODE_SETTINGS = (".npmrc", ".yarnrc", ".yarnrc.yml", "pnpm-workspace.yaml")
 # Scripts that installing runs.
 _NODE_HOOKS = {"preinstall", "install", "postinstall", "prepublish", "prepare"}
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
+_ASSIGNED = re.compile(r"""environ\[["']DJANGO_SETTINGS_MODULE["']\]\s*=[^=]""")
 _STARTPROJECT = re.compile(r"startproject' using Django (\d+\.\d+)")
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)", re.MULTILINE)
 # A requirement that is a folder or a file of the project's.
@@ -261,7 +262,8 @@ def _manager(folder: Path, root: PurePosixPath, wanted: str) -> tuple[str, list[
         files = [str(lock.parent / beside), str(lock)]
         if name == "uv":
             files += _members(folder, lock.parent)
-        return name, files, _has_path(folder / files[0])
+        has_path = any(_has_path(folder / file) for file in files if file.endswith(".toml"))
+        return name, files, has_path
     if wanted in ("", "requirements"):
         for place in places:
             for name in REQUIREMENTS:
@@ -279,7 +281,10 @@ def _manager(folder: Path, root: PurePosixPath, wanted: str) -> tuple[str, list[
 
 
 def _has_path(pyproject: Path) -> bool:
-    """Whether a dependency is a folder of the project's: uv's, Poetry's or PDM's."""
+    """Whether a dependency is a folder of the project's: uv's, Poetry's or PDM's.
+
+    A member of uv's workspace is one, too.
+    """
     told = _told(pyproject)
     tool, dependencies = told.get("tool", {}), told.get("project", {}).get("dependencies", [])
     poetry = tool.get("poetry", {})
@@ -287,7 +292,7 @@ def _has_path(pyproject: Path) -> bool:
     for group in (poetry, *poetry.get("group", {}).values()):
         sources += group.get("dependencies", {}).values()
     flat = [one for source in sources for one in (source if isinstance(source, list) else [source])]
-    return any(isinstance(one, dict) and "path" in one for one in flat) or any(
+    return any(isinstance(one, dict) and {"path", "workspace"} & set(one) for one in flat) or any(
         re.search(r"@\s*file:", line) for line in dependencies
     )
 
@@ -407,15 +412,20 @@ def _procfile(folder: Path) -> dict[str, str]:
     return dict(lines)
 
 
+def _has_build(package: Path) -> bool:
+    """Whether a package.json has a script `build`."""
+    try:
+        return "build" in json.loads(_text(package)).get("scripts", {})
+    except (json.JSONDecodeError, AttributeError, TypeError):
+        return False
+
+
 def _assets(folder: Path, root: PurePosixPath) -> Assets | None:
     for place in dict.fromkeys([PurePosixPath(), root, PurePosixPath("frontend")]):
         there = folder / place
-        try:
-            scripts = json.loads(_text(there / "package.json")).get("scripts", {})
-        except (json.JSONDecodeError, AttributeError):
+        if not _has_build(there / "package.json"):
             continue
-        if "build" not in scripts:
-            continue
+        scripts = json.loads(_text(there / "package.json"))["scripts"]
         lock = next((name for name in _LOCKS_OF_NODE if (there / name).is_file()), "")
         manager = _LOCKS_OF_NODE.get(lock, "npm")
         first = [name for name in ("package.json", lock, *_NODE_SETTINGS) if name]
@@ -428,6 +438,43 @@ def _assets(folder: Path, root: PurePosixPath) -> Assets | None:
         base = f"node:{version[1] if version else _NODE}-slim"
         return Assets(place, base, manager, lock, tuple(first))
     return None
+
+
+def assigning(project: Project) -> list[str]:
+    """The files that set DJANGO_SETTINGS_MODULE, whatever the environment says."""
+    names = ("manage.py", "wsgi.py", "asgi.py", "celery.py")
+    paths = _modules(project.folder, project.manage.parent)
+    return [
+        str(path)
+        for path in paths
+        if path.name in names and _ASSIGNED.search(_text(project.folder / path))
+    ]
+
+
+def untranslated(project: Project) -> list[str]:
+    """Sources of translations with nothing compiled beside them."""
+    found = _files(project.folder, "*.po")
+    return sorted(str(p) for p in found if not (project.folder / p.with_suffix(".mo")).is_file())
+
+
+def unbuilt(project: Project) -> list[str]:
+    """Each package.json whose script `build` no stage runs."""
+    own = project.assets and str(project.assets.folder / "package.json")
+    return sorted(
+        str(path)
+        for path in _files(project.folder, "package.json")
+        if str(path) != own and _has_build(project.folder / path)
+    )
+
+
+def server_settings(project: Project) -> str:
+    """A server's settings beside those of a developer that the project names; empty if none."""
+    place, _, last = project.settings.rpartition(".")
+    folder = project.folder / project.source / place.replace(".", "/")
+    if last not in ("dev", "develop", "development", "local") or not place:
+        return ""
+    names = (n for n in ("production", "prod", "deploy") if (folder / f"{n}.py").is_file())
+    return next((f"{place}.{name}" for name in names), "")
 
 
 def celery_module(project: Project) -> str:

@@ -67,7 +67,8 @@ def ignore_file(folder: Path, private: Collection[str] = ()) -> str:
     own = _read(folder / ".dockerignore")
     wanted = IGNORED.read_text(encoding="utf-8")
     # Virtual environments with names of their own.
-    environments = [path.parent.name for path in sorted(folder.glob("*/pyvenv.cfg"))]
+    found = sorted([*folder.glob("*/pyvenv.cfg"), *folder.glob("*/*/pyvenv.cfg")])
+    environments = [path.parent.relative_to(folder).as_posix() for path in found]
     known = wanted.splitlines()
     more = [n for n in dict.fromkeys([*environments, *private]) if f"**/{n}" not in known]
     if more:
