@@ -29,12 +29,14 @@ def python(article, *arguments, **settings):
     return article.run(*arguments, options=["--entrypoint", "python"], **settings)
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_user_without_privileges(article):
     assert article.sh("id -un; id -gn; id -u").lines[:2] == ["appuser", "appuser"]
     assert article.sh("id -u").lines != ["0"]
     assert article.config()["User"] == "appuser:appuser"
 
 
+@pytest.mark.slow
 def test_it_holds_no_compiler_and_no_wheels(article):
     found = article.sh(
         "which gcc g++ cc c++ make ld uv; ls -d /wheels /app/wheels /tmp/requirements.txt"

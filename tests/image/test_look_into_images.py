@@ -230,6 +230,7 @@ def test_two_images_are_compared_by_content(article):
     assert found.config["User"] == ('"appuser:appuser"', '"root"')
 
 
+@pytest.mark.slow
 def test_the_articles_image_holds_what_chapter_06_says(article):
     found = article.look().unwanted()
     assert {"headers", "static libraries", "setuid and setgid", "writable files"} == set(

@@ -114,10 +114,12 @@ def test_02_an_odd_setting_is_refused_by_name(production, name, value):
     assert f"{name} is {value!r}" in done.stderr
 
 
+@pytest.mark.slow
 def test_02_an_empty_word_is_no_command(production):
     assert production.run("").status == 127
 
 
+@pytest.mark.slow
 def test_02_an_unknown_command_fails_and_says_what_is_known(production):
     done = production.run("worker-of-sorts")
     assert done.status == 127
@@ -181,6 +183,7 @@ def test_03_what_was_accepted_is_answered_before_it_stops(production, slow_page,
         production.remove_network(network)
 
 
+@pytest.mark.slow
 def test_03_requests_that_wait_behind_others_are_answered(production):
     assert lost_at_stop(production) == (8, 0)
 
@@ -246,6 +249,7 @@ def test_03_nobody_who_comes_while_it_stops_is_lost(production):
 # 4, 5, 6: what the process may do
 
 
+@pytest.mark.slow
 def test_04_the_user_is_a_number(production):
     assert production.config()["User"] == "10001:10001"
     assert production.sh("id -u; id -g").lines == ["10001", "10001"]
@@ -265,6 +269,7 @@ def test_06_no_program_has_a_setuid_bit(production):
     assert (found.status, found.lines) == (0, [])
 
 
+@pytest.mark.slow
 def test_06_any_user_of_group_0_can_write_data_and_has_a_home(production):
     script = "touch data/x media/x ~/x && echo written"
     done = production.sh(script, options=["--user=12345:0"])
@@ -448,6 +453,7 @@ def test_15_gunicorn_takes_every_setting(production):
 # What the build refuses
 
 
+@pytest.mark.slow
 def test_11_a_build_that_makes_a_file_fails_and_names_it(production):
     settings = production.read("app/settings.py")
     makes = f'{settings}\n(BASE_DIR / "key.txt").write_text("a key")\n'
@@ -456,6 +462,7 @@ def test_11_a_build_that_makes_a_file_fails_and_names_it(production):
     assert "must not ship: /app/key.txt" in str(failed.value)
 
 
+@pytest.mark.slow
 def test_11_a_script_with_other_line_ends_fails_the_build(production):
     script = production.path / "container" / "entrypoint.sh"
     before = script.read_bytes()
