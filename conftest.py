@@ -222,12 +222,16 @@ def everything() -> dict[str, set[str]]:
         other = {key(x) for x in listed(filters=theirs)} - {key(x) for x in listed(filters=mine)}
         return {key(x) for x in listed()} - other
 
+    def images(filters: dict[str, str] | None = None) -> list[str]:
+        # docker-py's images.list() asks for each one again, and fails when one goes meanwhile.
+        found = engine.api.images(filters=filters)
+        return [name for image in found for name in image["RepoTags"] or [image["Id"]]]
+
     return {
         "containers": seen(
             partial(engine.containers.list, all=True, ignore_removed=True), lambda c: c.name
         ),
-        # docker-py's images.list() asks for each one again, and fails when one goes meanwhile.
-        "images": seen(engine.api.images, lambda i: " ".join(sorted(i["RepoTags"] or [i["Id"]]))),
+        "images": seen(images, str),
         "networks": seen(engine.networks.list, lambda n: n.name),
         "volumes": seen(engine.volumes.list, lambda v: v.name),
         "mounts": abandoned_mounts(engine),

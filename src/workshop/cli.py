@@ -419,13 +419,13 @@ def _clean(options: argparse.Namespace) -> None:
             print(f"Removed {len(images.remove())} base images.")
     else:
         print("No engine answers, so there is nothing to remove on one.")
-    session.remove_folder(WORKSPACES / session.ident())
     if options.all:
         if embedded.stop():
             print("Stopped the embedded engine.")
         embedded.remove_data()
         standin.remove_archives()
         forget()
+    session.remove_folder(WORKSPACES / session.ident())
 
 
 if __name__ == "__main__":

@@ -270,6 +270,10 @@ def test_other_shapes_serve_without_an_edit(tmp_path, make):
     make(tmp_path)
     report, _ = proved(tmp_path)
     assert failed(report) == []
+    held = {
+        found.name.partition(" only")[0] for found in report.properties if found.state == "holds"
+    }
+    assert {"its migrations run", "it says that it is ready"} <= held
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def test_the_text_is_kept_as_typed():
         ("export A=$(# nothing)", "can become a variable"),
         ('echo "$(ls)"', "can become a variable"),
         ('export A="$(ls $(ls))"', "'$(' is for a shell"),
-        ("A=1 docker ps", "`A=1 docker ps` sets a variable for one command"),
+        ("A=1 docker ps", "`A=1 docker ps` sets a variable as a shell does"),
         ("ls ~/x", "'~' is for a shell"),
         ("docker\N{NO-BREAK SPACE}ps", "separates no words"),
         ("cat < file", "'<' is for a shell"),

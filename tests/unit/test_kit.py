@@ -84,6 +84,8 @@ def test_unpack_takes_a_file_or_undo(words, capsys):
 
 
 def test_packing_is_refused_before_anything_is_done(monkeypatch, tmp_path):
+    for name in client.PROXIES:
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(WorkshopError, match="There is no folder"):
         pack.pack(tmp_path / "missing" / "kit.tar", [])
     with pytest.raises(WorkshopError, match="is a folder"):

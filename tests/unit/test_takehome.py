@@ -216,7 +216,7 @@ def test_a_procfiles_own_command_comes_before_a_guess(tmp_path):
     assert commands["beat"] == "celery -A shop beat --schedule /tmp/beat"
     assert commands["clock"] == "celery -A shop beat -S redbeat.RedBeatScheduler"
     told = "\n".join(made.notes)
-    assert "Not taken from the Procfile, because a shell reads it: odd." in told
+    assert "Not taken from the Procfile: odd, because" in told
     assert "Start beat, clock, worker with --no-healthcheck" in told
 
 
@@ -384,6 +384,8 @@ def _after(text, env=None, told=None, **own):
         def config():
             whole = dict.fromkeys(("NAME", "USER", "PASSWORD", "HOST", "PORT"), "")
             # What dj-database-url says unasked.
+            if told is None:  # sqlite://:memory:
+                return {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
             return {**whole, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False, **told}
 
     class Os:
@@ -413,6 +415,31 @@ def test_what_the_project_says_of_its_database_besides_the_address_stays(tmp_pat
     )
     assert (found["ENGINE"], found["NAME"], found["ATOMIC_REQUESTS"]) == (after, "y", True)
     assert found["OPTIONS"] == ({"a": 1} if engine == after else {})
+
+
+def test_an_address_may_name_less_than_a_server(tmp_path):
+    engine = "django.db.backends.postgresql"
+    made = decided(
+        strangers.startproject(tmp_path),
+        other={**FOLLOWS, "databases": {"default": {"host": "db"}}},
+        databases={"default": {"engine": engine, "name": "x", "host": "db"}},
+    )
+    own = {"default": {"ENGINE": engine, "HOST": "db"}}
+    found = _after(write.settings(made), {"DATABASE_URL": "x"}, None, DATABASES=own)
+    assert (found["ENGINE"], found["NAME"], found["HOST"]) == (
+        "django.db.backends.sqlite3", ":memory:", ""
+    )  # fmt: skip
+
+
+def test_a_key_that_is_made_anew_is_told_so(tmp_path):
+    found = project.find(strangers.startproject(tmp_path))
+    answers = Answers(
+        settings=dict(NOTHING), other={**FOLLOWS, "secret_key": "x"}, is_random_key=True,
+        packages={"gunicorn": "25.0"},
+    )  # fmt: skip
+    text = write.settings(plan.make(found, ["django"], answers))
+    assert "a new one is made at each start" in text
+    assert "project's files is used" not in text
 
 
 @pytest.mark.parametrize(
@@ -547,8 +574,19 @@ def test_a_developers_settings_are_said_where_a_servers_are_beside_them(tmp_path
     assert project.server_settings(project.find(folder)) == ""
 
 
-@pytest.mark.parametrize("line", ['os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"'])
-def test_a_file_that_sets_the_settings_whatever_the_container_says_is_found(tmp_path, line):
+@pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ('os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"', True),
+        ("def go():\n    os.environ['DJANGO_SETTINGS_MODULE'] = \"shop.settings\"", True),
+        ('# os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"', False),
+        ('if DEBUG:\n    os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"', False),
+        ('found = os.environ["DJANGO_SETTINGS_MODULE"] == "shop.settings"', False),
+    ],
+)
+def test_a_file_that_sets_the_settings_whatever_the_container_says_is_found(
+    tmp_path, line, is_told
+):
     folder = strangers.startproject(tmp_path)
     assert project.assigning(project.find(folder)) == []
     strangers.change(
@@ -557,7 +595,8 @@ def test_a_file_that_sets_the_settings_whatever_the_container_says_is_found(tmp_
         'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")',
         line,
     )
-    assert project.assigning(project.find(folder)) == ["shop/wsgi.py"]
+    found = project.find(folder, settings="shop.settings")
+    assert project.assigning(found) == (["shop/wsgi.py"] if is_told else [])
 
 
 @pytest.mark.parametrize(

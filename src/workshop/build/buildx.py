@@ -169,7 +169,7 @@ COMMANDS = (("build",), ("buildx", "build"), ("image", "build"), ("builder", "bu
 # Its options that take a value, besides those that are looked at here (buildx 0.13 to 0.30).
 _WITH_VALUE = (
     "--add-host", "--allow", "--annotation", "--attest", "--build-context", "--builder",
-    "--cache-from", "--cache-to", "--call", "--cgroup-parent", "--iidfile", "--label",
+    "--cache-from", "--cache-to", "--cgroup-parent", "--iidfile", "--label",
     "--metadata-file", "--network", "--no-cache-filter", "--output", "-o", "--platform",
     "--policy", "--provenance", "--sbom", "--secret", "--shm-size", "--ssh", "--ulimit",
 )  # fmt: skip

@@ -93,8 +93,8 @@ def _lines(text: str) -> Iterator[tuple[str, bool]]:
 
 def _joined(open_line: str, line: str) -> str:
     """An instruction with one more of its lines, whose indentation keeps two words apart."""
-    is_apart = not open_line or open_line[-1].isspace() or not line[:1].isspace()
-    return f"{open_line}{'' if is_apart else ' '}{line.strip()}"
+    needs_space = open_line and not open_line[-1].isspace() and line[:1].isspace()
+    return f"{open_line}{' ' if needs_space else ''}{line.strip()}"
 
 
 def _goes_on(line: str) -> bool:

@@ -33,7 +33,7 @@ CHAPTER_LABEL = "dockerfile-workshop.chapter"
 LIST_TRIES = 10
 _IDENT = re.compile(r"[0-9a-f]{8}")
 # What a name may hold: it becomes part of an address.
-_REFERENCE = re.compile(r"(?!\.{0,2}$)[\w.:/@-]+", re.ASCII)
+_REFERENCE = re.compile(r"[\w.:/@-]+", re.ASCII)
 
 
 @functools.cache
@@ -100,11 +100,11 @@ def _record_tag(tag: str) -> None:
 
 def image(name: str) -> Image | None:
     """The engine's image of this name; None if it has none, or if nothing can have this name."""
-    if not _REFERENCE.fullmatch(name):
+    if not _REFERENCE.fullmatch(name) or {"", ".", ".."} & set(name.split("/")):
         return None
     try:
         return client.connect().images.get(name)
-    except docker.errors.ImageNotFound:
+    except docker.errors.NotFound:
         return None
     except docker.errors.APIError as error:
         if error.status_code != HTTPStatus.BAD_REQUEST:

@@ -116,10 +116,11 @@ def _refuse(target: Path) -> None:
     place = target.absolute().parent
     if target.is_dir():
         raise WorkshopError(f"{target} is a folder.", f"Name a file in it: {target / 'kit.tar'}.")
-    if any(os.environ.get(name) for name in client.PROXIES if name.upper() != "NO_PROXY"):
+    proxies = [n for n in client.PROXIES if n.upper() != "NO_PROXY" and os.environ.get(n)]
+    if proxies:
         raise WorkshopError(
             "This machine reaches the network through a proxy, and a kit is recorded without one.",
-            "Pack the kit where there is no proxy, and unset HTTP_PROXY and HTTPS_PROXY.",
+            f"Pack the kit where there is no proxy, and unset {', '.join(proxies)}.",
         )
     if not (ROOT / "pyproject.toml").is_file():
         raise WorkshopError(

@@ -30,8 +30,8 @@ MOST_TEXT = 256 << 20
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 
-# Files whose text answers a question: which package owns what, and who is who.
 _SKIPPABLE = bytes(range(0x50, 0x60))
+# Files whose text answers a question: which package owns what, and who is who.
 _KEPT = re.compile(
     r"var/lib/dpkg/(?:status|status\.d/[^/]+|info/[^/]+\.list)$"
     r"|.*\.dist-info/RECORD$|etc/(?:passwd|group)$"

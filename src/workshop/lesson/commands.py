@@ -103,8 +103,8 @@ def _checked(typed: Typed) -> Typed:
     name, mark, _ = first.partition("=")
     if mark and name.isidentifier():
         raise WorkshopError(
-            f"`{typed.text}` sets a variable for one command, which takes a shell.",
-            f"Write `export {first}` on a line of its own.",
+            f"`{typed.text}` sets a variable as a shell does, and there is none here.",
+            f"Write `export {name}=…` on a line of its own.",
         )
     for part in (part for word in typed.parts for part in word if isinstance(part, Command)):
         if not typed.is_export or len(parse(part)) != 1:

@@ -7,6 +7,7 @@ To the docker commands is added what isolation and clean-up need, and nothing el
   more file
 - a name for a container that was given none, and `--pull never` for an image of this session
 - this machine's proxies, for builds
+- the chapter's own project name, for Compose
 
 A container or a network of the same chapter that has the name already is replaced, because a
 cell is run more than once.
@@ -229,7 +230,9 @@ class Terminal:
             return Answer(text, status, "", failed.what, time.monotonic() - start)
         printed = ""
         if is_nameless:
-            session.record(made)
+            # A name of the chapter, because what has none is removed with the next build.
+            name = f"{session.prefix()}/{self.chapter}"
+            client.connect().api.tag(made, name, made.removeprefix("sha256:")[:12])
             printed = f"{made}\n"
         elif asked.is_quiet:
             printed = f"{client.connect().images.get(built.tag).id}\n"

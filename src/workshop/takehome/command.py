@@ -115,16 +115,12 @@ def planned(found: project.Project, wishes: Wishes) -> Plan:
             "settings that are added would not be used there.",
             'Write os.environ.setdefault("DJANGO_SETTINGS_MODULE", …) in it. Nothing was written.',
         )
-    if not _manifest_is_whole(made):
+    # Without a file that a style sheet names no manifest can be made.
+    if not ask.is_whole_with_overlay(made):
         made = plan.make(found, names, answers, wishes.without, more, pins, is_strict=False)
     if wishes.development:
         made.context["development"] = install.development(found, bool(made.extras))
     return made
-
-
-def _manifest_is_whole(made: Plan) -> bool:
-    """Whether every file that a style sheet names is there; else no manifest can be made."""
-    return not made.parts or ask.collects(made)
 
 
 def as_json(made: Plan) -> dict[str, Any]:

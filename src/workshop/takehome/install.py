@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
@@ -65,7 +66,8 @@ def commands(project: Project, has_extras: bool) -> list[str]:
         steps = [venv, f"{pip} {file}"]
     elif project.manager == "pyproject":
         # Before 3.11, Python has none of its own, and pip has.
-        old = int(project.python.split(".")[1]) < 11
+        version = re.match(r"3\.(\d+)", project.python)
+        old = version is not None and int(version[1]) < 11
         parser = "pip._vendor.tomli" if old else "tomllib"
         code = (
             f"import {parser}; told = {parser}.load(open('{file}', 'rb')); "

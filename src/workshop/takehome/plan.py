@@ -167,6 +167,8 @@ def make(
         why = "Those of the server. manage.py would take a developer's, unless it is told."
     commands = _commands(project, given)
     engine = settings.get("databases", {}).get("default", {}).get("engine", "")
+    if engine.endswith(".dummy"):
+        engine = ""  # what Django has in the place of none
     pinned = pins or {}
     context = {
         "base": f"python:{project.python}-slim",
@@ -194,6 +196,7 @@ def make(
         "settings": project.settings,
         "switch": answers.switch if answers and "debug" in parts else "",
         "parts": parts,
+        "is_random_key": bool(answers and answers.is_random_key),
         "names": _names(parts, settings),
         "follows": follows,
         "has_hosts": "ALLOWED_HOSTS" in settings.get("defined", ()),
@@ -519,7 +522,10 @@ def _warnings(
         )
     dropped = set(project.procfile) - set(commands) - {"web", "release"}
     if dropped:
-        found.append(f"Not taken from the Procfile, because a shell reads it: {_listed(dropped)}.")
+        found.append(
+            f"Not taken from the Procfile: {_listed(dropped)}, because a shell would have to read "
+            "the line, or because the set has a command of this name."
+        )
     if others := set(commands) - {"migrate"}:
         found.append(f"Start {_listed(others)} with --no-healthcheck: no server is in there.")
     return found

@@ -39,7 +39,6 @@ _NODE_SETTINGS = (".npmrc", ".yarnrc", ".yarnrc.yml", "pnpm-workspace.yaml")
 # Scripts that installing runs.
 _NODE_HOOKS = {"preinstall", "install", "postinstall", "prepublish", "prepare"}
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
-_ASSIGNED = re.compile(r"""environ\[["']DJANGO_SETTINGS_MODULE["']\]\s*=[^=]""")
 _STARTPROJECT = re.compile(r"startproject' using Django (\d+\.\d+)")
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)", re.MULTILINE)
 # A requirement that is a folder or a file of the project's.
@@ -445,10 +444,25 @@ def assigning(project: Project) -> list[str]:
     names = ("manage.py", "wsgi.py", "asgi.py", "celery.py")
     paths = _modules(project.folder, project.manage.parent)
     return [
-        str(path)
-        for path in paths
-        if path.name in names and _ASSIGNED.search(_text(project.folder / path))
+        str(path) for path in paths if path.name in names and _assigns(_text(project.folder / path))
     ]
+
+
+def _assigns(text: str) -> bool:
+    """True where os.environ["DJANGO_SETTINGS_MODULE"] gets a value under no condition."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return False
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    lines = [*tree.body, *(line for function in functions for line in function.body)]
+    targets = [t for line in lines if isinstance(line, ast.Assign) for t in line.targets]
+    return any(
+        isinstance(target, ast.Subscript)
+        and ast.unparse(target.value).endswith("environ")
+        and getattr(target.slice, "value", "") == "DJANGO_SETTINGS_MODULE"
+        for target in targets
+    )
 
 
 def untranslated(project: Project) -> list[str]:
@@ -459,11 +473,18 @@ def untranslated(project: Project) -> list[str]:
 
 def unbuilt(project: Project) -> list[str]:
     """Each package.json whose script `build` no stage runs."""
-    own = project.assets and str(project.assets.folder / "package.json")
+    own = project.assets.folder if project.assets else None
+    # The packages of a workspace are built by its own script.
+    is_workspace = own is not None and (
+        '"workspaces"' in _text(project.folder / own / "package.json")
+        or (project.folder / own / "pnpm-workspace.yaml").is_file()
+    )
     return sorted(
         str(path)
         for path in _files(project.folder, "package.json")
-        if str(path) != own and _has_build(project.folder / path)
+        if path.parent != own
+        and not (own is not None and is_workspace and path.is_relative_to(own))
+        and _has_build(project.folder / path)
     )
 
 
