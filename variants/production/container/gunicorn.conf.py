@@ -86,8 +86,9 @@ def when_ready(server):
     signal.signal(signal.SIGTERM, drain_then_stop)
 
 
-# A worker that hangs is replaced. One that stops gets to finish what it has accepted,
-# before docker's patience of 10 seconds ends. With a delay, docker needs more patience.
+# A worker that stands still as a whole is replaced. A slow page is not noticed: the database
+# and other servers need time limits of their own. A worker that stops gets to finish what it has
+# accepted, before docker's patience of 10 seconds ends. With a delay, docker needs more.
 timeout = number("WEB_TIMEOUT", 30)
 graceful_timeout = 8
 stop_delay = number("STOP_DELAY", 0, least=0)

@@ -59,6 +59,8 @@ def main():
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
     django.setup()
     connection = connections["default"]
+    if connection.vendor == "unknown":
+        return print("The project has no database, so there is nothing to migrate.")
     wait_for_database(connection, int(told))
     wait_for_others(connection)
     execute_from_command_line(["manage.py", "migrate", "--noinput", *sys.argv[1:]])
