@@ -92,6 +92,7 @@ def test_the_id_of_a_build_becomes_a_variable(type_in, ws):
     assert type_in("docker run --rm $MADE cat /greeting").stdout == "hello"
     name = ws.terminal.variables["MADE"].removeprefix("sha256:")[:12]
     assert f"{ws.tag}:{name}" in session.tags(ws.tag)
+    type_in(f"docker image rm $IMAGE:{name}")
 
 
 def test_what_ran_before_a_mistake_is_shown(type_in, capsys):

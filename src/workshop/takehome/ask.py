@@ -29,12 +29,18 @@ COPY . /app
 COPY --from=workshop probe.py /workshop/
 """
 TRIES = 4
-# Ends with this status where Django takes other settings than those that are named.
+# Prints what the overlay says and Django does not follow, and ends with this status then.
 REPLACED = 9
-IN_FORCE = (
-    "import sys, django; django.setup(); from django.conf import settings; "
-    f"sys.exit({REPLACED} if settings.DEBUG else 0)"
-)
+IN_FORCE = f"""
+import importlib, os, sys, django
+django.setup()
+from django.conf import settings
+told = importlib.import_module(os.environ['DJANGO_SETTINGS_MODULE'])
+names = 'DEBUG', 'ALLOWED_HOSTS', 'STATIC_ROOT', 'MIDDLEWARE', 'LOGGING'
+names = [n for n in names if hasattr(told, n) and getattr(told, n) != getattr(settings, n)]
+print(*names, sep=', ')
+sys.exit({REPLACED} if names else 0)
+"""
 # pip says these below every failed build of a package, whatever its cause was.
 _NO_CAUSE = re.compile(
     r"note: This error|subprocess-exited-with-error|did not run successfully|exit code: \d"
@@ -145,18 +151,16 @@ def is_whole_with_overlay(made: plan.Plan) -> bool:
 
     Raises WorkshopError where the overlay is not in force.
     """
-    collects = "whitenoise" in made.parts and made.context["collects"]
-    if not collects and "debug" not in made.parts:
+    if not made.parts:
         return True
     overlay = base64.b64encode(write.settings(made).encode()).decode()
     extras = " ".join(made.context["extras"])
     steps = [
         f"pip --python /opt/venv/bin/python install --quiet {extras}" if extras else "true",
         f"mkdir -p /app/container && echo {overlay} | base64 -d > /app/container/settings.py",
+        f'{{ python -c "{IN_FORCE}"; [ $? -ne {REPLACED} ] || exit {REPLACED}; }}',
     ]
-    if "debug" in made.parts:
-        steps.append(f'{{ python -c "{IN_FORCE}"; [ $? -ne {REPLACED} ] || exit {REPLACED}; }}')
-    if collects:
+    if "whitenoise" in made.parts and made.context["collects"]:
         steps.append("python manage.py collectstatic --noinput --verbosity 0")
     script = " && ".join(steps)
     done = containers.run(
@@ -166,10 +170,12 @@ def is_whole_with_overlay(made: plan.Plan) -> bool:
         timeout=PROBE_S, chapter=CHAPTER,
     )  # fmt: skip
     if done.status == REPLACED:
+        names = done.stdout.strip().splitlines()[-1]
         raise WorkshopError(
-            "DEBUG stays on, whatever the added settings say, because something in the project "
-            "replaces Django's settings, as Dynaconf does.",
-            "Let it be off in the project's own settings: `DEBUG = False`. Nothing was written.",
+            f"The settings that are added would not be in force ({names}), "
+            "because something in the project replaces Django's settings, as Dynaconf does.",
+            "Say it in the project's own settings, and leave these parts out with --without. "
+            "Nothing was written.",
         )
     return done.status == 0 or "could not be found" not in done.stderr
 
