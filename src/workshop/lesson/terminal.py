@@ -16,7 +16,7 @@ cell is run more than once.
 from __future__ import annotations
 
 import re
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -208,33 +208,23 @@ class Terminal:
     def _build(self, text: str, words: list[str]) -> Answer:
         start = time.monotonic()
         asked = buildx.options(words)
-        # Of an image without a name, the id is all that a command can ask for.
-        is_nameless = asked.is_quiet and not asked.tags
+        if asked.is_quiet and not asked.tags:
+            # Its id is asked for, and an image without a name is removed with the next build.
+            words = [*words, "-t", f"{session.prefix()}/{self.chapter}:{secrets.token_hex(6)}"]
         try:
-            with (
-                session.replacing(*asked.tags),
-                tempfile.TemporaryDirectory(prefix="dockerfile-workshop-") as folder,
-                Live() as live,
-            ):
-                ident = Path(folder, "id")
+            with session.replacing(*asked.tags), Live() as live:
                 built = buildx.build_image(
-                    [*words, *(["--iidfile", str(ident)] if is_nameless else [])],
+                    words,
                     cwd=self.folder,
                     labels=session.labels(),
                     variables=self.variables,
                     tell=live.line,
                 )
-                made = ident.read_text(encoding="utf-8").strip() if is_nameless else ""
         except buildx.BuildFailed as failed:
             status = failed.status or 1
             return Answer(text, status, "", failed.what, time.monotonic() - start)
         printed = ""
-        if is_nameless:
-            # A name of the chapter, because what has none is removed with the next build.
-            name = f"{session.prefix()}/{self.chapter}"
-            client.connect().api.tag(made, name, made.removeprefix("sha256:")[:12])
-            printed = f"{made}\n"
-        elif asked.is_quiet:
+        if asked.is_quiet:
             printed = f"{client.connect().images.get(built.tag).id}\n"
         return Answer(text, 0, printed, seconds=built.seconds, build=built)
 
