@@ -224,8 +224,9 @@ class Terminal:
             status = failed.status or 1
             return Answer(text, status, "", failed.what, time.monotonic() - start)
         printed = ""
-        if asked.is_quiet:
-            printed = f"{client.connect().images.get(built.tag).id}\n"
+        # With `--output` there may be no image.
+        if asked.is_quiet and (image := session.image(built.tag)):
+            printed = f"{image.id}\n"
         return Answer(text, 0, printed, seconds=built.seconds, build=built)
 
     def _compose(self, text: str, words: list[str]) -> Answer:

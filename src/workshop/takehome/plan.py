@@ -25,7 +25,7 @@ GIS = "django.contrib.gis"
 # The first one whose settings name the application.
 GUNICORN_WITH_APPLICATION = (20, 1)
 # The first one with a worker of its own for ASGI.
-GUNICORN_ASGI = 25
+GUNICORN_ASGI = (25,)
 NODE_WITHOUT_COREPACK = 25
 # What the overlay can add, each with the reason that is told.
 PARTS = {
@@ -310,7 +310,7 @@ def _asks_for_asgi(project: Project, answers: Answers | None) -> str:
     wanted = ["channels", "daphne"]
     version = given.get("gunicorn", "")
     # With one of these its own way of starting decides, and an older gunicorn can't do it.
-    is_able = not version or int(version.split(".")[0]) >= GUNICORN_ASGI
+    is_able = not version or _release(version) >= GUNICORN_ASGI
     if is_able and "wsgi" not in project.procfile.get("web", ""):
         wanted += ["uvicorn", "uvicorn-worker", "hypercorn"]
     return next((name for name in wanted if name in given), "")
@@ -324,15 +324,14 @@ def _require_server(answers: Answers, kind: str, module: str) -> None:
             "Write a wsgi.py as `django-admin startproject` does. Nothing was written.",
         )
     version = answers.packages.get("gunicorn", "")
-    numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
-    if version and numbers < GUNICORN_WITH_APPLICATION:
+    if version and _release(version) < GUNICORN_WITH_APPLICATION:
         raise WorkshopError(
             f"The project has gunicorn {version}, which reads no application from its settings.",
             "Let the project have a newer gunicorn, or none. Nothing was written.",
         )
-    if kind == "asgi" and version and int(version.split(".")[0]) < GUNICORN_ASGI:
+    if kind == "asgi" and version and _release(version) < GUNICORN_ASGI:
         raise WorkshopError(
-            f"The project has gunicorn {version}, and ASGI takes {GUNICORN_ASGI} or newer.",
+            f"The project has gunicorn {version}, and ASGI takes {GUNICORN_ASGI[0]} or newer.",
             "Let the project have a newer gunicorn, or none. Nothing was written.",
         )
 
@@ -375,6 +374,11 @@ def _is_of_the_system(folder: PurePosixPath) -> bool:
     return folder in (APP, PurePosixPath("/")) or folder.parts[1] in own
 
 
+def _release(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version."""
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))
+
+
 def _collects(settings: Mapping[str, Any]) -> bool:
     """Whether the build collects static files: not where they go to another machine."""
     return bool(settings.get("has_static_app") and settings["stores_here"])
@@ -385,7 +389,7 @@ def _has_old_storage(settings: Mapping[str, Any]) -> bool:
 
     Until 5.1 they are known, and then STORAGES must not stand beside them.
     """
-    version = tuple(map(int, re.findall(r"\d+", settings.get("django", "99"))[:2]))
+    version = _release(settings.get("django", "99"))
     old = {"DEFAULT_FILE_STORAGE", "STATICFILES_STORAGE"} & set(settings.get("defined", ()))
     return version < (4, 2) or (version < (5, 1) and bool(old))
 
