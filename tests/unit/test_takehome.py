@@ -8,7 +8,7 @@ import strangers
 
 from workshop.build import buildx
 from workshop.errors import WorkshopError
-from workshop.takehome import ask, install, packages, plan, probe, project, write
+from workshop.takehome import ask, command, install, packages, plan, probe, project, write
 from workshop.takehome.plan import Answers
 
 UV_LOCK = 'version = 1\n[[package]]\nname = "Django"\nversion = "5.2"\n'
@@ -939,3 +939,19 @@ def test_a_key_that_a_package_brings_is_public_and_one_of_the_project_is_not():
         Finding("caches", "/root/.cache"),
     ]
     assert private(found, {"SECRET_KEY": "x"}) == found[2:5]
+
+
+def test_each_step_is_said_once_however_long_it_waits_or_runs(capsys, monkeypatch):
+    monkeypatch.setenv("WORKSHOP_PROGRESS", "1")
+    steps = command.Steps()
+    for line in (
+        "waiting for 2 other builds on this engine  0 s",
+        "waiting for 2 other builds on this engine  1 s",
+        "[builder 2/4] RUN pip install uv",
+        "[builder 2/4] RUN pip…  Collecting uv",
+    ):
+        steps.tell(line)
+    assert capsys.readouterr().err.splitlines() == [
+        "  waiting for 2 other builds on this engine",
+        "  [builder 2/4] RUN pip install uv",
+    ]

@@ -36,7 +36,7 @@ def slot(tell: Callable[[str], None]) -> Iterator[None]:
         taken = next(filter(_is_free, locks), None)
         if taken is None:
             waited = time.monotonic() - start
-            tell(f"waiting for {len(locks)} other builds on this engine, for {waited:.0f} s now")
+            tell(f"waiting for {len(locks)} other builds on this engine  {waited:.0f} s")
             time.sleep(LOOK_S)
     try:
         yield

@@ -44,10 +44,11 @@ class Steps:
 
     def tell(self, line: str) -> None:
         # What a step prints comes behind its name, which is shorter then.
-        number = line.partition("]")[0]
+        name = line.split("  ")[0]
+        number = name.partition("]")[0]
         if live.is_wanted() and number not in self._said:
             self._said.add(number)
-            say(f"  {shorten(line.split('  ')[0], 80)}")
+            say(f"  {shorten(name, 80)}")
 
 
 def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> int:

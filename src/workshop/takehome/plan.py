@@ -545,7 +545,7 @@ def _notes(
     if answers is None:
         return []
     found = [
-        f"{project.manage} is where it is managed, {project.settings} are its settings.",
+        f"Django is managed by {project.manage}, with the settings {project.settings}.",
         f"Its packages are managed by {project.manager}"
         + (
             f": {', '.join(project.files)}." if project.files else ", so Django alone is installed."
