@@ -152,6 +152,15 @@ def needs_variables(folder):
     strangers.change(folder, "shop/settings.py", "DEBUG = True", wanted)
 
 
+def compiled(folder):
+    strangers.startproject(folder)
+    strangers.change(
+        folder, "shop/settings.py", "DEBUG = True", "import PIL._imaging\nDEBUG = True"
+    )
+    text = "django~=5.2.0\npillow==12.0.0\n--no-binary pillow\n"
+    strangers.write(folder, {"requirements.txt": text})
+
+
 def follows_debug(folder):
     """With DEBUG, a middleware asks for an address that exists with DEBUG only."""
     strangers.startproject(folder)
@@ -263,7 +272,7 @@ def pdm(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
-    [crlf, asgi_alone, no_database, allow_list, needs_variables, follows_debug,
+    [crlf, asgi_alone, no_database, allow_list, needs_variables, compiled, follows_debug,
      stale_requirements, nested, newest_django, poetry, pipenv, pdm, strangers.split_settings],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):

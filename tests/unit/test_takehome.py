@@ -1,5 +1,6 @@
 """What `workshop take-home` finds in a folder, and what it decides: no engine is asked."""
 
+import importlib.metadata
 import json
 from pathlib import PurePosixPath
 
@@ -839,6 +840,23 @@ def test_packages_that_can_not_be_installed_show_the_cause(tmp_path):
     assert ask.not_installed(found, failure).what.endswith("  │ ImportError: no 'convert_path'")
 
 
+@pytest.mark.parametrize(
+    ("files", "is_built_here"),
+    [
+        ({"WHEEL": "Root-Is-Purelib: true\nTag: py3-none-any\n"}, False),
+        ({"WHEEL": "Tag: cp313-cp313-manylinux_2_28_x86_64\n"}, False),
+        ({"WHEEL": "Tag: cp313-cp313-linux_x86_64\n"}, True),
+        ({"WHEEL": "Tag: py3-none-any\n", "direct_url.json": '{"vcs_info": {}}'}, True),
+        ({"WHEEL": "Tag: py3-none-any\n", "direct_url.json": '{"dir_info": {}}'}, False),
+        ({}, False),
+    ],
+)
+def test_what_was_built_here_is_told_from_what_an_index_has(tmp_path, files, is_built_here):
+    strangers.write(tmp_path, {"METADATA": "Name: x\n", **files})
+    distribution = importlib.metadata.PathDistribution(tmp_path)
+    assert probe.is_built_here(distribution) is is_built_here
+
+
 # Debian's packages
 
 
@@ -852,8 +870,18 @@ def test_what_python_packages_need_of_debian():
     assert "libgdal36" in packages.of([], ["django.contrib.gis"]).run
 
 
+def test_what_a_build_was_linked_to_is_in_both_stages():
+    system = packages.of(["pillow"], missed=("gcc", "libjpeg-dev"), loaded=["libjpeg62-turbo"])
+    assert system.build == ("gcc", "libjpeg-dev")
+    assert system.run == ("libjpeg62-turbo",)
+    assert len(system.why_build) == len(system.why_run) == 1
+    assert len(packages.of(["psycopg-c"], loaded=["libpq5"]).why_run) == 1
+
+
 def test_what_a_failed_build_misses():
     assert "libpq-dev" in packages.missing("Error: pg_config executable not found.")
+    lxml = "Please make sure the libxml2 and libxslt development packages are installed."
+    assert "libxslt1-dev" in packages.missing(lxml)
     assert "gcc" in packages.missing("error: command 'gcc' failed: No such file or directory")
     assert packages.missing("No matching distribution found") == ()
 

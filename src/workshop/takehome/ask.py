@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 from ..build import buildx
 from ..engine import session
@@ -28,6 +29,7 @@ WORKDIR {workdir}
 COPY . /app
 COPY --from=workshop probe.py /workshop/
 """
+NO_CACHE = "ENV PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1\n"
 TRIES = 4
 # Prints what the overlay says and Django does not follow, and ends with this status then.
 REPLACED = 9
@@ -41,6 +43,14 @@ names = [n for n in names if hasattr(told, n) and getattr(told, n) != getattr(se
 print(*names, sep=', ')
 sys.exit({REPLACED} if names else 0)
 """
+# Debian's packages with the libraries that compiled files name. objdump comes with a compiler.
+LINKED = r"""
+find /opt/venv -type f -name '*.so*' -exec objdump -p {} + 2>/dev/null \
+    | awk '$1 == "NEEDED" { print $2 }' | sort -u > /tmp/needed
+ldconfig -p | awk 'NR == FNR { needed[$1]; next } $1 in needed { print $NF }' /tmp/needed - \
+    | xargs -r realpath | xargs -r dpkg -S 2>/dev/null | cut -d: -f1 | sort -u
+"""
+INSTALLED = r"dpkg-query --show --showformat '${Package}\n'"
 # pip says these below every failed build of a package, whatever its cause was.
 _NO_CAUSE = re.compile(
     r"note: This error|subprocess-exited-with-error|did not run successfully|exit code: \d"
@@ -55,32 +65,62 @@ def ask(
 
     Raises WorkshopError when the packages can't be installed or the settings not imported.
     """
+    made, more = _installed(project, names, tell)
+    told = _told()
+    if built := set(told["built"]) - set(packages.NEEDS):
+        # A wheel that is kept from an earlier build hides what compiling it takes.
+        tell(f"{', '.join(sorted(built))}: built from source, so once more without pip's cache")
+        made, more = _installed(project, names, tell, NO_CACHE)
+        told = _told()
+    if not told["answers"]:
+        raise not_imported(project.settings, told["error"], told["variables"])
+    answers = Answers(
+        told["variables"], told["answers"], told.get("other") or {}, told["is_random_key"],
+        told["switch"], told["made"], told["packages"],
+        _linked(project) if made.context["system"].build else [],
+    )  # fmt: skip
+    return answers, more
+
+
+def _installed(
+    project: Project, names: Collection[str], tell: Callable[[str], None], cache: str = ""
+) -> tuple[plan.Plan, tuple[str, ...]]:
+    """Build what is asked: its plan, and Debian's packages that it turned out to need."""
     more: tuple[str, ...] = ()
     for _ in range(TRIES):
         made = plan.make(project, names, more=more)
         try:
-            _build(project, made, tell)
-            break
+            _build(project, made, tell, cache)
+            return made, more
         except buildx.BuildFailed as failure:
             missing = packages.missing(str(failure))
             if not missing or set(missing) <= set(more):
                 raise not_installed(project, failure) from None
             more = tuple(dict.fromkeys([*more, *missing]))
             tell(f"the build needs {', '.join(missing)}; once more")
-    else:
-        raise WorkshopError("The packages could not be installed.", "See the lines above.")
+    raise WorkshopError("The packages could not be installed.", "See the lines above.")
+
+
+def _told() -> dict[str, Any]:
+    """What the probe prints, see there."""
     done = containers.run(tag(), ["python", "/workshop/probe.py"], timeout=PROBE_S, chapter=CHAPTER)
     lines = [line for line in done.stdout.splitlines() if line.startswith(probe.MARK)]
     if not lines:
         raise WorkshopError("Django could not be asked.", done.stderr.strip()[-1500:])
-    told = json.loads(lines[-1][len(probe.MARK) :])
-    if not told["answers"]:
-        raise not_imported(project.settings, told["error"], told["variables"])
-    answers = Answers(
-        told["variables"], told["answers"], told.get("other") or {}, told["is_random_key"],
-        told["switch"], told["made"], told["packages"],
-    )  # fmt: skip
-    return answers, more
+    told: dict[str, Any] = json.loads(lines[-1][len(probe.MARK) :])
+    return told
+
+
+def _linked(project: Project) -> list[str]:
+    """Debian's packages that compiled files load, and that the base image lacks."""
+    base, loaded = (
+        containers.run(image, ["sh", "-c", script], timeout=PROBE_S, chapter=CHAPTER)
+        for image, script in (
+            (f"python:{project.python}-slim", INSTALLED),
+            (tag(), LINKED),
+        )
+    )
+    return [name for name in loaded.stdout.split() if name not in base.stdout.split()]
 
 
 def not_imported(settings: str, error: str, variables: Collection[str]) -> WorkshopError:
@@ -114,9 +154,11 @@ def not_installed(project: Project, failure: buildx.BuildFailed) -> WorkshopErro
     )
 
 
-def _build(project: Project, made: plan.Plan, tell: Callable[[str], None]) -> None:
-    """Build the first stage, and the project on top of it."""
+def _build(project: Project, made: plan.Plan, tell: Callable[[str], None], cache: str = "") -> None:
+    """Build the first stage, and the project on top of it; ``cache`` is said at its top."""
     builder, _, _ = write.dockerfile(made).partition("FROM ${PYTHON_IMAGE} AS final")
+    top = "FROM ${PYTHON_IMAGE} AS builder\n"
+    builder = builder.replace(top, top + cache)
     run = made.context["system"].run
     libraries = (
         f"RUN apt-get update && apt-get install -y --no-install-recommends {' '.join(run)}"

@@ -72,10 +72,9 @@ MISSING = {
     "pkg-config": (*COMPILER, "pkg-config"),
     "ffi.h": (*COMPILER, "libffi-dev"),
     "jpeglib.h": (*COMPILER, "libjpeg-dev", "zlib1g-dev"),
-    "headers or library files could not be found for jpeg": (
-        *COMPILER, "libjpeg-dev", "zlib1g-dev",
-    ),
+    "headers or library files could not be found for": (*COMPILER, "libjpeg-dev", "zlib1g-dev"),
     "libxml/xmlversion.h": (*COMPILER, "libxml2-dev", "libxslt1-dev"),
+    "the libxml2 and libxslt development packages": (*COMPILER, "libxml2-dev", "libxslt1-dev"),
     "g++": (*COMPILER, "g++"),
     "cc1plus": (*COMPILER, "g++"),
     "gcc": COMPILER,
@@ -97,18 +96,35 @@ class System:
     why_run: tuple[str, ...] = ()
 
 
-def of(python: Collection[str], applications: Collection[str] = ()) -> System:
-    """What these Python packages, by their normalized names, and applications need."""
+def of(
+    python: Collection[str],
+    applications: Collection[str] = (),
+    missed: Collection[str] = (),
+    loaded: Collection[str] = (),
+) -> System:
+    """What these Python packages, by their normalized names, and applications need.
+
+    ``missed`` are Debian's packages that a build turned out to need, ``loaded`` those whose
+    libraries a finished build was linked to.
+    """
     wanted = [(name, NEEDS[name]) for name in NEEDS if name in python]
     wanted += [(name, APPLICATIONS[name]) for name in APPLICATIONS if name in applications]
     brings_libpq = {"psycopg-c", "psycopg-binary", "psycopg2", "psycopg2-binary"}
     if "psycopg" in python and not brings_libpq & set(python):
         wanted.append(("psycopg", _PLAIN_PSYCOPG))
+    build = dict.fromkeys(name for _, needs in wanted for name in needs.build)
+    run = dict.fromkeys(name for _, needs in wanted for name in needs.run)
+    why_build = [needs.why_build.format(name) for name, needs in wanted if needs.why_build]
+    why_run = dict.fromkeys(needs.why_run.format(name) for name, needs in wanted if needs.why_run)
+    if missed and not why_build:
+        why_build = ["A package of this project is published as source, or comes from git."]
+    if set(loaded) - set(run):
+        why_run["The libraries that packages of this project were linked to."] = None
     return System(
-        tuple(dict.fromkeys(name for _, needs in wanted for name in needs.build)),
-        tuple(dict.fromkeys(name for _, needs in wanted for name in needs.run)),
-        tuple(needs.why_build.format(name) for name, needs in wanted if needs.why_build),
-        tuple(dict.fromkeys(needs.why_run.format(name) for name, needs in wanted if needs.why_run)),
+        tuple(dict.fromkeys([*build, *missed])),
+        tuple(dict.fromkeys([*run, *loaded])),
+        tuple(why_build),
+        tuple(why_run),
     )
 
 

@@ -50,7 +50,8 @@ _NAME = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)")
 class Answers:
     """What Django said in a container of the project's packages; see probe.py.
 
-    ``switch`` is the variable that turns DEBUG off, where DEBUG is on without it.
+    ``switch`` is the variable that turns DEBUG off, where DEBUG is on without it. ``libraries``
+    are Debian's packages that what was compiled loads.
     """
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Answers:
     switch: str = ""
     made: list[str] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
+    libraries: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -138,13 +140,7 @@ def make(
     extras = _extras(project, given, parts, follows) if answers else []
     installed = {*given, *map(_bare, extras)}
     applications = [*settings.get("applications", ()), *([GIS] if project.has_gis else [])]
-    system = packages.of(installed, applications)
-    system = packages.System(
-        tuple(dict.fromkeys([*system.build, *more])), system.run, system.why_build, system.why_run
-    )
-    if more and not system.why_build:
-        reason = ("A package of this project is published as source, or comes from git.",)
-        system = packages.System(system.build, system.run, reason, system.why_run)
+    system = packages.of(installed, applications, more, answers.libraries if answers else ())
     kind = (
         "asgi"
         if project.asgi and (not project.wsgi or _asks_for_asgi(project, answers))

@@ -159,6 +159,13 @@ def files():
     }
 
 
+def is_built_here(distribution):
+    """True for what was compiled or cloned: an index has no wheels for plain "linux"."""
+    tags = re.findall("^Tag: .*", distribution.read_text("WHEEL") or "", re.MULTILINE)
+    cloned = "vcs_info" in (distribution.read_text("direct_url.json") or "")
+    return cloned or any("-linux_" in tag for tag in tags)
+
+
 def settled(given):
     """The answers with ``given`` variables, those that had to be added, and the last error."""
     added, error, answers = {}, "", None
@@ -200,11 +207,13 @@ def main():
         result["is_random_key"] = bool(again) and again["secret_key"] != answers["secret_key"]
     result["answers"], result["variables"] = answers, variables
     result["made"] = sorted(files() - before)
-    result["packages"] = {
-        re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(): d.version
+    found = {
+        re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(): d
         for d in importlib.metadata.distributions()
         if d.metadata["Name"]
     }
+    result["packages"] = {name: d.version for name, d in found.items()}
+    result["built"] = [name for name, d in found.items() if is_built_here(d)]
     print(MARK + json.dumps(result))
 
 
