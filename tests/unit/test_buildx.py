@@ -50,8 +50,8 @@ def engine(tmp_path, monkeypatch):
     program.chmod(0o755)
     answers.mkdir()
     (tmp_path / "context").mkdir()
-    # Slots of its own: no build of somebody else's is waited for.
-    monkeypatch.setenv("WORKSHOP_ROOM", str(tmp_path))
+    # A slot of its own: no build of somebody else's is waited for, and no engine is asked.
+    monkeypatch.setattr(buildx.slots, "_files", lambda: [tmp_path / "slot.lock"])
     monkeypatch.setattr(buildx.client, "cli", lambda: str(program))
     monkeypatch.setattr(buildx.client, "environment", lambda: dict(os.environ))
     return tmp_path
