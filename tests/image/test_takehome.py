@@ -161,6 +161,17 @@ def compiled(folder):
     strangers.write(folder, {"requirements.txt": text})
 
 
+def key_in_a_file(folder):
+    strangers.startproject(folder)
+    made = (
+        "import os\nfrom pathlib import Path\n"
+        'if "SECRET_KEY" not in os.environ:\n'
+        '    Path(__file__).with_name("key.txt").write_text("a key")\n'
+        'SECRET_KEY = os.environ.get("SECRET_KEY", "x" * 60)\nDEBUG = True'
+    )
+    strangers.change(folder, "shop/settings.py", "DEBUG = True", made)
+
+
 def follows_debug(folder):
     """With DEBUG, a middleware asks for an address that exists with DEBUG only."""
     strangers.startproject(folder)
@@ -272,8 +283,9 @@ def pdm(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
-    [crlf, asgi_alone, no_database, allow_list, needs_variables, compiled, follows_debug,
-     stale_requirements, nested, newest_django, poetry, pipenv, pdm, strangers.split_settings],
+    [crlf, asgi_alone, no_database, allow_list, needs_variables, compiled, key_in_a_file,
+     follows_debug, stale_requirements, nested, newest_django, poetry, pipenv, pdm,
+     strangers.split_settings],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):
     make(tmp_path)

@@ -17,7 +17,7 @@ NOTHING = {
     "django": "5.2", "wsgi": "shop.wsgi.application", "asgi": "", "debug": False,
     "allowed_hosts": ["*"], "applications": [], "middleware": ["whitenoise.WhiteNoise"],
     "static_root": "/app/staticfiles",
-    "stores_here": True,
+    "stores_here": True, "storage": "django.contrib.staticfiles.storage.StaticFilesStorage",
     "media_root": "", "databases": {"default": {"engine": "postgresql", "name": "x", "host": "db"}},
     "logs": True, "redirects_for_ever": False, "secret_key": "x", "has_static_app": True,
     "is_default": False, "defined": [],
@@ -814,6 +814,8 @@ def test_the_variable_that_an_error_names(error, name):
         ("EMAIL_PORT", "1"),
         ("DEBUG", "False"),
         ("SITE_URL", "http://localhost"),
+        ("METRICITY_DB_URL", "sqlite:////tmp/build.sqlite3"),
+        ("SENTRY_DSN", "http://build@localhost/1"),
         ("SECRET_KEY", "only-for-the-build"),
     ],
 )
@@ -841,20 +843,64 @@ def test_packages_that_can_not_be_installed_show_the_cause(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "is_built_here"),
+    ("files", "is_compiled"),
     [
         ({"WHEEL": "Root-Is-Purelib: true\nTag: py3-none-any\n"}, False),
         ({"WHEEL": "Tag: cp313-cp313-manylinux_2_28_x86_64\n"}, False),
         ({"WHEEL": "Tag: cp313-cp313-linux_x86_64\n"}, True),
-        ({"WHEEL": "Tag: py3-none-any\n", "direct_url.json": '{"vcs_info": {}}'}, True),
-        ({"WHEEL": "Tag: py3-none-any\n", "direct_url.json": '{"dir_info": {}}'}, False),
         ({}, False),
     ],
 )
-def test_what_was_built_here_is_told_from_what_an_index_has(tmp_path, files, is_built_here):
+def test_what_was_compiled_here_is_told_from_what_an_index_has(tmp_path, files, is_compiled):
     strangers.write(tmp_path, {"METADATA": "Name: x\n", **files})
     distribution = importlib.metadata.PathDistribution(tmp_path)
-    assert probe.is_built_here(distribution) is is_built_here
+    assert probe.is_compiled_here(distribution) is is_compiled
+
+
+@pytest.mark.parametrize(
+    ("logging", "is_told"),
+    [
+        ({}, False),
+        ({"handlers": {"mail": {"class": "django.utils.log.AdminEmailHandler"}}}, False),
+        ({"handlers": {"none": {"class": "logging.NullHandler"}}}, False),
+        ({"handlers": {"out": {"class": "logging.StreamHandler"}}}, True),
+        ({"handlers": {"own": {"()": "shop.Handler"}}}, True),
+        (None, True),
+    ],
+)
+def test_a_mailbox_is_no_log(logging, is_told):
+    assert probe.logs(logging) is is_told
+
+
+def test_a_storage_that_does_work_of_its_own_stays(tmp_path):
+    strangers.startproject(tmp_path)
+    own = write.settings(
+        decided(tmp_path, middleware=[], storage="pipeline.storage.PipelineStorage")
+    )
+    assert "WhiteNoiseMiddleware" in own
+    assert "STORAGES" not in own
+    assert "STORAGES = " in write.settings(decided(tmp_path, middleware=[]))
+
+
+def test_a_static_root_that_ends_in_a_slash_is_the_same_folder(tmp_path):
+    made = decided(strangers.startproject(tmp_path), static_root="/app/static/")
+    assert "! -path '/app/static/*'" in write.dockerfile(made)
+
+
+def test_tasks_that_are_kept_in_the_database_are_scheduled_from_there(tmp_path):
+    strangers.startproject(tmp_path)
+    strangers.write(tmp_path, {"shop/celery.py": "from celery import Celery\napp = Celery()\n"})
+    for more, said in ((), "--schedule /tmp/beat"), (("django-celery-beat",), "DatabaseScheduler"):
+        made = decided(tmp_path, names=("django", "celery", *more))
+        assert said in made.context["commands"]["beat"]
+
+
+def test_gis_is_known_by_an_import_and_not_by_a_text(tmp_path):
+    strangers.startproject(tmp_path)
+    strangers.write(tmp_path, {"shop/tests.py": 'TEXT = "django.contrib.gis.gdal.Layer"\n'})
+    assert not project.find(tmp_path).has_gis
+    strangers.write(tmp_path, {"shop/models.py": "from django.contrib.gis.db import models\n"})
+    assert project.find(tmp_path).has_gis
 
 
 # Debian's packages

@@ -65,13 +65,16 @@ def ask(
 
     Raises WorkshopError when the packages can't be installed or the settings not imported.
     """
-    made, more = _installed(project, names, tell)
+    made, more = _installed(project, names, tell, ())
     told = _told()
-    if built := set(told["built"]) - set(packages.NEEDS):
-        # A wheel that is kept from an earlier build hides what compiling it takes.
-        tell(f"{', '.join(sorted(built))}: built from source, so once more without pip's cache")
-        made, more = _installed(project, names, tell, NO_CACHE)
+    if compiled := set(told["compiled"]) - set(packages.NEEDS):
+        # A wheel that is kept from an earlier build hides what compiling it takes, and so does
+        # what a package that is only locked would bring.
+        tell(f"{', '.join(sorted(compiled))}: compiled here, so once more without a cache")
+        made, more = _installed(project, told["packages"], tell, more, NO_CACHE)
         told = _told()
+    if told["cloned"]:
+        more = tuple(dict.fromkeys([*more, *packages.GIT]))
     if not told["answers"]:
         raise not_imported(project.settings, told["error"], told["variables"])
     answers = Answers(
@@ -83,10 +86,13 @@ def ask(
 
 
 def _installed(
-    project: Project, names: Collection[str], tell: Callable[[str], None], cache: str = ""
+    project: Project,
+    names: Collection[str],
+    tell: Callable[[str], None],
+    more: tuple[str, ...],
+    cache: str = "",
 ) -> tuple[plan.Plan, tuple[str, ...]]:
-    """Build what is asked: its plan, and Debian's packages that it turned out to need."""
-    more: tuple[str, ...] = ()
+    """Build what is asked: its plan, and ``more`` Debian packages that it turned out to need."""
     for _ in range(TRIES):
         made = plan.make(project, names, more=more)
         try:

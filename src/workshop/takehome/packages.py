@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 COMPILER = ("gcc", "libc6-dev")
+GIT = ("git", "ca-certificates")
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ MISSING = {
     "gcc": COMPILER,
     "'cc'": COMPILER,
     "error: command 'cc' failed": COMPILER,
-    "Cannot find command 'git'": ("git", "ca-certificates"),
-    "Git executable not found": ("git", "ca-certificates"),
-    "git is not installed": ("git", "ca-certificates"),
+    "Cannot find command 'git'": GIT,
+    "Git executable not found": GIT,
+    "git is not installed": GIT,
 }  # fmt: skip
 
 
@@ -116,8 +117,8 @@ def of(
     run = dict.fromkeys(name for _, needs in wanted for name in needs.run)
     why_build = [needs.why_build.format(name) for name, needs in wanted if needs.why_build]
     why_run = dict.fromkeys(needs.why_run.format(name) for name, needs in wanted if needs.why_run)
-    if missed and not why_build:
-        why_build = ["A package of this project is published as source, or comes from git."]
+    if set(missed) - set(build):
+        why_build.append("A package of this project is published as source, or comes from git.")
     if set(loaded) - set(run):
         why_run["The libraries that packages of this project were linked to."] = None
     return System(

@@ -41,6 +41,8 @@ PARTS = {
 # What brings each part along.
 BRINGS = {"whitenoise": ("whitenoise",), "database": ("dj-database-url",)}
 # Celery's beat needs a file, and the root may be read-only.
+# Storages of static files that WhiteNoise's may replace: they do no work of their own.
+REPLACED = ("django.contrib.staticfiles.storage.", "whitenoise.storage.")
 SCHEDULE = " --schedule /tmp/beat"
 DRIVERS = {"psycopg", "psycopg2", "psycopg2-binary", "mysqlclient", "oracledb", "pymysql"}
 _NAME = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)")
@@ -149,7 +151,7 @@ def make(
     module, callable_ = _application(project, settings, kind)
     if answers:
         _require_server(answers, kind, module)
-    static = settings.get("static_root", "")
+    static = settings.get("static_root", "").rstrip("/")
     if "static_root" in parts or not static.startswith(f"{APP}/"):
         static = f"{APP}/staticfiles"
     sqlite, writable = _writable(project, settings, parts)
@@ -201,6 +203,7 @@ def make(
         # Django's own engines are named by the address; another one stays.
         "own_engine": "" if engine.startswith("django.db.backends.") else engine,
         "has_old_storage": _has_old_storage(settings),
+        "own_storage": _has_own_storage(settings),
         "private": _private(project, settings),
         "has_storages": "STORAGES" in settings.get("defined", ()),
         "staticfiles": "whitenoise.storage.Compressed"
@@ -380,6 +383,11 @@ def _collects(settings: Mapping[str, Any]) -> bool:
     return bool(settings.get("has_static_app") and settings["stores_here"])
 
 
+def _has_own_storage(settings: Mapping[str, Any]) -> bool:
+    """Whether static files are stored by something that does more than Django's own classes."""
+    return not settings.get("storage", "").startswith(REPLACED)
+
+
 def _has_old_storage(settings: Mapping[str, Any]) -> bool:
     """Whether storages are named by the settings that Django had before STORAGES (4.2).
 
@@ -410,7 +418,7 @@ def _names(parts: Collection[str], settings: Mapping[str, Any]) -> list[str]:
         found.append("ALLOWED_HOSTS")
     if "whitenoise" in parts:
         found.append("MIDDLEWARE")
-        if "STORAGES" in settings.get("defined", ()):
+        if "STORAGES" in settings.get("defined", ()) and not _has_own_storage(settings):
             found.append("STORAGES")
     return found
 
@@ -435,7 +443,9 @@ def _commands(project: Project, names: Collection[str]) -> dict[str, str]:
     own = _of_procfile(project)
     if "celery" in names and (module := celery_module(project)):
         found["worker"] = f"celery --app {module} worker --loglevel INFO"
-        found["beat"] = f"celery --app {module} beat --loglevel INFO{SCHEDULE}"
+        beat = f"celery --app {module} beat --loglevel INFO"
+        in_database = " --scheduler django_celery_beat.schedulers:DatabaseScheduler"
+        found["beat"] = beat + (in_database if "django-celery-beat" in names else SCHEDULE)
     for name, command in (
         ("django-rq", "rqworker"), ("huey", "run_huey"), ("django-q", "qcluster"),
         ("django-q2", "qcluster"), ("procrastinate", "procrastinate worker"),
@@ -554,9 +564,7 @@ def _notes(
     found += [f"Added to its settings: {part}, because {reasons[part]}." for part in parts]
     if answers.variables:
         listed = ", ".join(answers.variables)
-        found.append(
-            f"Its settings can't be imported without {listed}. The build sets them to placeholders."
-        )
+        found.append(f"Its settings ask for {listed}. The build sets them to placeholders.")
     if answers.made:
         shown = ", ".join(answers.made[:5])
         found.append(

@@ -36,6 +36,10 @@ def value_for(name):
         return "sqlite:////tmp/build.sqlite3"
     if name.endswith(("DB_ENGINE", "DATABASE_ENGINE")):
         return "django.db.backends.sqlite3"
+    if "URL" in name and ("POSTGRES" in name or re.search(r"(^|_)DB_", name)):
+        return "sqlite:////tmp/build.sqlite3"
+    if "SENTRY" in name and "DSN" in name:
+        return "http://build@localhost/1"
     if any(part in name for part in ("REDIS", "BROKER", "CACHE", "CELERY")) and "URL" in name:
         return "redis://localhost:6379/0"
     if "EMAIL" in name and "URL" in name:
@@ -89,7 +93,6 @@ def told(django, settings):
         }
         for alias, database in settings.DATABASES.items()
     }
-    logging = settings.LOGGING
     module = importlib.import_module(settings.SETTINGS_MODULE)
     return {
         "django": django.get_version(),
@@ -101,9 +104,10 @@ def told(django, settings):
         "middleware": list(settings.MIDDLEWARE),
         "static_root": str(settings.STATIC_ROOT or ""),
         "stores_here": stores_here(backend),
+        "storage": backend,
         "media_root": str(settings.MEDIA_ROOT or ""),
         "databases": databases,
-        "logs": bool(logging.get("handlers")) if isinstance(logging, dict) else True,
+        "logs": logs(settings.LOGGING),
         "secret_key": secret_key(settings),
         "redirects_for_ever": bool(settings.SECURE_SSL_REDIRECT)
         and not settings.SECURE_PROXY_SSL_HEADER,
@@ -115,6 +119,15 @@ def told(django, settings):
             for database in settings.DATABASES.values()
         ),
     }
+
+
+def logs(logging):
+    """Whether something of the project's own gets to a log, and not only to a mailbox."""
+    if not isinstance(logging, dict):
+        return True
+    classes = [handler.get("class", "()") for handler in logging.get("handlers", {}).values()]
+    silent = ("django.utils.log.AdminEmailHandler", "logging.NullHandler")
+    return any(name not in silent for name in classes)
 
 
 def stores_here(backend):
@@ -159,11 +172,10 @@ def files():
     }
 
 
-def is_built_here(distribution):
-    """True for what was compiled or cloned: an index has no wheels for plain "linux"."""
+def is_compiled_here(distribution):
+    """True for what was compiled: an index has no wheels for plain "linux"."""
     tags = re.findall("^Tag: .*", distribution.read_text("WHEEL") or "", re.MULTILINE)
-    cloned = "vcs_info" in (distribution.read_text("direct_url.json") or "")
-    return cloned or any("-linux_" in tag for tag in tags)
+    return any("-linux_" in tag for tag in tags)
 
 
 def settled(given):
@@ -205,6 +217,14 @@ def main():
         result["other"], _ = ask({**given, **asked})
         again, _ = ask(given)
         result["is_random_key"] = bool(again) and again["secret_key"] != answers["secret_key"]
+        # A key that is written to a file is not, where a variable holds it.
+        for name in ("SECRET_KEY", "DJANGO_SECRET_KEY"):
+            if made := files() - before:
+                for path in made:
+                    os.remove(path)
+                held = {name: value_for(name)}
+                if ask({**given, **held})[0] and not files() - before:
+                    variables.update(held)
     result["answers"], result["variables"] = answers, variables
     result["made"] = sorted(files() - before)
     found = {
@@ -213,7 +233,10 @@ def main():
         if d.metadata["Name"]
     }
     result["packages"] = {name: d.version for name, d in found.items()}
-    result["built"] = [name for name, d in found.items() if is_built_here(d)]
+    result["compiled"] = [name for name, d in found.items() if is_compiled_here(d)]
+    result["cloned"] = any(
+        "vcs_info" in (d.read_text("direct_url.json") or "") for d in found.values()
+    )
     print(MARK + json.dumps(result))
 
 

@@ -39,6 +39,12 @@ _NODE_SETTINGS = (".npmrc", ".yarnrc", ".yarnrc.yml", "pnpm-workspace.yaml")
 # Scripts that installing runs.
 _NODE_HOOKS = {"preinstall", "install", "postinstall", "prepublish", "prepare"}
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
+# An import of it, or its name where an application or a database's engine is named.
+_GIS = re.compile(
+    r"""^\s*(?:from|import)\s+django\.contrib\.gis\b"""
+    r"""|["']django\.contrib\.gis(?:\.db\.backends\.\w+)?["']""",
+    re.MULTILINE,
+)
 _STARTPROJECT = re.compile(r"startproject' using Django (\d+\.\d+)")
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)", re.MULTILINE)
 # A requirement that is a folder or a file of the project's.
@@ -140,7 +146,7 @@ def find(
         folder, managed, found, files, version, where, settings, manage_settings or settings,
         wsgi, asgi, _source(folder, managed.parent, settings), _django(folder, modules),
         _procfile(folder), _assets(folder, managed.parent), needs_all, _odd_python(folder),
-        any("django.contrib.gis" in _text(folder / path) for path in modules), tuple(groups),
+        any(_GIS.search(_text(folder / path)) for path in modules), tuple(groups),
     )  # fmt: skip
 
 
