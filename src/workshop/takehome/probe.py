@@ -16,6 +16,8 @@ import sys
 
 MARK = "@@workshop@@"
 TRIES = 40
+# What stands for a database while settings are imported.
+SQLITE = "sqlite:////tmp/build.sqlite3"
 # How settings say that a variable of the environment is missing.
 PATTERNS = (
     r"Set the (\w+) environment variable",
@@ -33,11 +35,11 @@ PATTERNS = (
 def value_for(name):
     """A value that can do no harm for a variable of this name."""
     if "DATABASE" in name and "URL" in name:
-        return "sqlite:////tmp/build.sqlite3"
+        return SQLITE
     if name.endswith(("DB_ENGINE", "DATABASE_ENGINE")):
         return "django.db.backends.sqlite3"
     if "URL" in name and ("POSTGRES" in name or re.search(r"(^|_)DB_", name)):
-        return "sqlite:////tmp/build.sqlite3"
+        return SQLITE
     if "SENTRY" in name and "DSN" in name:
         return "http://build@localhost/1"
     if any(part in name for part in ("REDIS", "BROKER", "CACHE", "CELERY")) and "URL" in name:

@@ -23,7 +23,7 @@ from ..run import containers, drain
 from ..run.containers import Container
 from ..show.console import say
 from ..show.display import Composed, Table, size
-from . import ask, plan
+from . import ask, plan, probe
 from .plan import Plan
 
 DATABASE = "postgres:17"
@@ -206,7 +206,10 @@ class Proof:
                 self._start(DATABASE, (), "db", options, told, ready="listening on IPv4")
             )
             database.wait_until("pg_isready", "--host", "127.0.0.1", "--dbname", "proof")
-            env["DATABASE_URL"] = f"postgres://postgres:{PASSWORD}@db:5432/proof"
+            address = f"postgres://postgres:{PASSWORD}@db:5432/proof"
+            # Further databases have an address in a variable of their own.
+            env |= {name: address for name, value in env.items() if value == probe.SQLITE}
+            env["DATABASE_URL"] = address
         elif self.made.context["sqlite"] or "sqlite" in self.made.context["engine"]:
             env.setdefault("DATABASE_URL", "sqlite:////tmp/db.sqlite3")
         options = ["--network", network, "--network-alias", "server", *HARDENED, "--tmpfs=/tmp"]
