@@ -144,6 +144,10 @@ class Suite:
         file = report.nodeid.partition("::")[0]
         part = file if file.startswith(("notebooks", "tests/image")) else file.rpartition("/")[0]
         self.seconds[part] += report.duration
+        if report.failed and not self.is_worker:
+            # At once: who stops a long run would not see the report at its end.
+            terminal = self.config.pluginmanager.getplugin("terminalreporter")
+            terminal.write_line(f"\n✘ {report.nodeid}")
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not self._needs_engine():
