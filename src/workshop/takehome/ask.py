@@ -71,7 +71,7 @@ def ask(
         # A wheel that is kept from an earlier build hides what compiling it takes, and so does
         # what a package that is only locked would bring.
         tell(f"{', '.join(sorted(compiled))}: compiled here, so once more without a cache")
-        made, more = _installed(project, told["packages"], tell, more, NO_CACHE)
+        made, more = _installed(project, told["packages"], tell, more, is_cold=True)
         told = _told()
     if told["cloned"]:
         more = tuple(dict.fromkeys([*more, *packages.GIT]))
@@ -90,13 +90,13 @@ def _installed(
     names: Collection[str],
     tell: Callable[[str], None],
     more: tuple[str, ...],
-    cache: str = "",
+    is_cold: bool = False,
 ) -> tuple[plan.Plan, tuple[str, ...]]:
     """Build what is asked: its plan, and ``more`` Debian packages that it turned out to need."""
     for _ in range(TRIES):
         made = plan.make(project, names, more=more)
         try:
-            _build(project, made, tell, cache)
+            _build(project, made, tell, is_cold)
             return made, more
         except buildx.BuildFailed as failure:
             missing = packages.missing(str(failure))
@@ -119,14 +119,13 @@ def _told() -> dict[str, Any]:
 
 def _linked(project: Project) -> list[str]:
     """Debian's packages that compiled files load, and that the base image lacks."""
-    base, loaded = (
-        containers.run(image, ["sh", "-c", script], timeout=PROBE_S, chapter=CHAPTER)
-        for image, script in (
-            (f"python:{project.python}-slim", INSTALLED),
-            (tag(), LINKED),
-        )
-    )
-    return [name for name in loaded.stdout.split() if name not in base.stdout.split()]
+
+    def listed(image: str, script: str) -> list[str]:
+        command = ["sh", "-c", script]
+        return containers.run(image, command, timeout=PROBE_S, chapter=CHAPTER).stdout.split()
+
+    base = listed(f"python:{project.python}-slim", INSTALLED)
+    return [name for name in listed(tag(), LINKED) if name not in base]
 
 
 def not_imported(settings: str, error: str, variables: Collection[str]) -> WorkshopError:
@@ -160,11 +159,12 @@ def not_installed(project: Project, failure: buildx.BuildFailed) -> WorkshopErro
     )
 
 
-def _build(project: Project, made: plan.Plan, tell: Callable[[str], None], cache: str = "") -> None:
-    """Build the first stage, and the project on top of it; ``cache`` is said at its top."""
+def _build(project: Project, made: plan.Plan, tell: Callable[[str], None], is_cold: bool) -> None:
+    """Build the first stage, and the project on top of it; without pip's cache if ``is_cold``."""
     builder, _, _ = write.dockerfile(made).partition("FROM ${PYTHON_IMAGE} AS final")
-    top = "FROM ${PYTHON_IMAGE} AS builder\n"
-    builder = builder.replace(top, top + cache)
+    if is_cold:
+        top = "FROM ${PYTHON_IMAGE} AS builder\n"
+        builder = builder.replace(top, top + NO_CACHE)
     run = made.context["system"].run
     libraries = (
         f"RUN apt-get update && apt-get install -y --no-install-recommends {' '.join(run)}"

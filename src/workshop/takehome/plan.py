@@ -40,9 +40,9 @@ PARTS = {
 }
 # What brings each part along.
 BRINGS = {"whitenoise": ("whitenoise",), "database": ("dj-database-url",)}
-# Celery's beat needs a file, and the root may be read-only.
 # Storages of static files that WhiteNoise's may replace: they do no work of their own.
-REPLACED = ("django.contrib.staticfiles.storage.", "whitenoise.storage.")
+PLAIN_STORAGES = ("django.contrib.staticfiles.storage.", "whitenoise.storage.")
+# Celery's beat needs a file, and the root may be read-only.
 SCHEDULE = " --schedule /tmp/beat"
 DRIVERS = {"psycopg", "psycopg2", "psycopg2-binary", "mysqlclient", "oracledb", "pymysql"}
 _NAME = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)")
@@ -385,7 +385,7 @@ def _collects(settings: Mapping[str, Any]) -> bool:
 
 def _has_own_storage(settings: Mapping[str, Any]) -> bool:
     """Whether static files are stored by something that does more than Django's own classes."""
-    return not settings.get("storage", "").startswith(REPLACED)
+    return not settings.get("storage", "").startswith(PLAIN_STORAGES)
 
 
 def _has_old_storage(settings: Mapping[str, Any]) -> bool:

@@ -34,12 +34,10 @@ PATTERNS = (
 
 def value_for(name):
     """A value that can do no harm for a variable of this name."""
-    if "DATABASE" in name and "URL" in name:
+    if "URL" in name and re.search(r"DATABASE|POSTGRES|(^|_)DB_", name):
         return SQLITE
     if name.endswith(("DB_ENGINE", "DATABASE_ENGINE")):
         return "django.db.backends.sqlite3"
-    if "URL" in name and ("POSTGRES" in name or re.search(r"(^|_)DB_", name)):
-        return SQLITE
     if "SENTRY" in name and "DSN" in name:
         return "http://build@localhost/1"
     if any(part in name for part in ("REDIS", "BROKER", "CACHE", "CELERY")) and "URL" in name:
