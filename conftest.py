@@ -45,7 +45,9 @@ if "WORKSHOP_READY" not in os.environ:
     os.environ["WORKSHOP_READY"] = str(Path(folder, "ready.lock"))
 READY = FileLock(os.environ["WORKSHOP_READY"])
 FAILED = Path(os.environ["WORKSHOP_READY"]).with_suffix(".failed")
-# Files of more than half an hour, and files of which each test is for any worker.
+# Files of more than half an hour, which have workers of their own: one after the other, because
+# a machine with all of their chapters at once is too busy. And files of which each test is for
+# any worker.
 LONG = ("tests/engines/test_kit.py", "tests/engines/test_other_store.py")
 # Seconds that test files take, roughly; those of chapters are measured.
 TAKES = {
@@ -60,6 +62,8 @@ class Scheduling(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, _ = nodeid.partition("::")
+        if file in LONG:
+            return "one after the other"
         return nodeid if file in SHARED else file
 
 
