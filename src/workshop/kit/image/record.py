@@ -19,8 +19,10 @@ from mitmproxy import http, io
 KIT = Path("/kit")
 AUTHORITY = KIT / ".mitmproxy" / "mitmproxy-ca.pem"
 DAYS = 180
+# Its authority is made before it listens only when the folder is named: else a moment later.
 RECORD = [
     "mitmdump", "--quiet", "--listen-port", "8080", "--save-stream-file", str(KIT / "recorded"),
+    "--set", f"confdir={AUTHORITY.parent}",
     "--set", "connection_strategy=lazy",
     "--set", "ssl_verify_upstream_trusted_ca=/etc/ssl/certs/ca-certificates.crt",
 ]  # fmt: skip
