@@ -84,6 +84,17 @@ def state_folder() -> Path:
     raise PermissionError(f"no folder for state: neither {usual} nor {folder} can be written")
 
 
+def room_folder() -> Path:
+    """The folder that all readers of one engine share, for locks; made when missing.
+
+    It is the reader's own, unless the variable WORKSHOP_ROOM names one for readers who have
+    several homes.
+    """
+    folder = Path(os.environ.get("WORKSHOP_ROOM") or state_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _make_private(folder: Path) -> bool:
     """Make ``folder`` unless it is there; true when it belongs to this user and is writable."""
     try:

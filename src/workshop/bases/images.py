@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from ..engine import client
 from ..errors import WorkshopError
 from ..layers.sources import of_image
-from ..paths import state_folder
+from ..paths import room_folder
 from ..show.console import say
 from . import pull, standin
 
@@ -172,8 +172,8 @@ def _id(name: str) -> str | None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Only one process at a time makes base images present."""
-    lock = FileLock(state_folder() / "images.lock")
+    """Only one process at a time makes base images present, of all readers of the engine."""
+    lock = FileLock(room_folder() / "images.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

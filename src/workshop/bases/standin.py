@@ -107,7 +107,7 @@ def _make(name: str) -> None:
         _keep(name)
     except (OSError, docker.errors.APIError, requests.RequestException) as error:
         console.say(f"  The stand-in for {name} could not be kept for another time: {error}")
-    client.connect().api.remove_image(private(name))
+    _remove_private(name)
 
 
 def _publish(name: str) -> None:
@@ -115,6 +115,11 @@ def _publish(name: str) -> None:
     if on_engine(name) is None:
         repository, _, tag = name.partition(":")
         client.connect().api.tag(private(name), repository, tag)
+
+
+def _remove_private(name: str) -> None:
+    with suppress(docker.errors.NotFound):  # another process made the same
+        client.connect().api.remove_image(private(name))
 
 
 # Archives of stand-ins
@@ -170,7 +175,7 @@ def _load(name: str) -> bool:
         console.say(f"  {file} is damaged, so the stand-in is made anew. ({e})")
         return False
     _publish(name)
-    client.connect().api.remove_image(private(name))
+    _remove_private(name)
     return True
 
 

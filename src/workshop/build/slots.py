@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..engine import client
-from ..paths import state_folder
+from ..paths import room_folder
 
 LOOK_S = 0.5
 
@@ -26,9 +25,8 @@ LOOK_S = 0.5
 def slot(tell: Callable[[str], None]) -> Iterator[None]:
     """Hold one of the engine's slots for builds; ``tell`` gets a line while all are taken.
 
-    Those of one user share them. Where readers of one user have several homes, the
-    variable WORKSHOP_ROOM names a folder for all of them. A slot is free again
-    when its process ends, however it ends.
+    Those who share ``room_folder`` share them. A slot is free again when its process ends,
+    however it ends.
     """
     locks = [FileLock(path) for path in _files()]
     start, taken = time.monotonic(), None
@@ -53,8 +51,8 @@ def _is_free(lock: FileLock) -> bool:
 
 
 def _files() -> list[Path]:
-    folder = Path(os.environ.get("WORKSHOP_ROOM") or state_folder()) / "builds"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = room_folder() / "builds"
+    folder.mkdir(exist_ok=True)
     engine = hashlib.sha256(client.host().encode()).hexdigest()[:8]
     return [folder / f"{engine}-{number}.lock" for number in range(_count())]
 
