@@ -128,6 +128,19 @@ def forwarding(path: str) -> type[socketserver.BaseRequestHandler]:
 
 
 @contextmanager
+def silent_socket() -> Iterator[str]:
+    """A Unix socket on which somebody takes connections, and says nothing."""
+    folder = Path(tempfile.mkdtemp())
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "docker.sock"))
+        listener.listen()
+        try:
+            yield f"unix://{folder}/docker.sock"
+        finally:
+            shutil.rmtree(folder)
+
+
+@contextmanager
 def locked_socket() -> Iterator[str]:
     """A Unix socket on which somebody listens and that this process may not use.
 

@@ -171,6 +171,17 @@ def test_an_engine_that_you_may_not_use_is_not_absent(machine, monkeypatch):
             assert "usermod -aG docker" in caught.value.fix
 
 
+def test_an_engine_that_is_silent_is_not_absent(machine, monkeypatch):
+    machine()
+    monkeypatch.setattr(client, "ANSWER_S", 0.2)
+    with listeners.silent_socket() as host:
+        monkeypatch.setattr(client, "DEFAULT_HOST", host)
+        monkeypatch.setattr(client, "EMBEDDED", client.Endpoint(NOWHERE))
+        for ask in (client.find, client.host, embedded.start):
+            with pytest.raises(WorkshopError, match=f"engine at {host} does not answer"):
+                ask()
+
+
 def test_a_locked_socket_is_no_obstacle_where_another_engine_answers(machine, monkeypatch):
     machine()
     with (

@@ -257,9 +257,9 @@ def open_client(endpoint: Endpoint, timeout: float = TIMEOUT_S) -> docker.Docker
 
 
 class NoAnswer(WorkshopError):
-    """No engine answers at an endpoint; ``locked`` when one is there that you may not use."""
+    """No engine answers at an endpoint; ``is_there`` when it is silent, or not for you."""
 
-    locked = False
+    is_there = False
 
 
 def version(endpoint: Endpoint) -> dict[str, Any]:
@@ -278,6 +278,7 @@ def _no_answer(endpoint: Endpoint, error: BaseException) -> NoAnswer:
     chain = causes.chain(error)
     reason = causes.reason(error)
     locked = isinstance(chain[-1], PermissionError)
+    silent = isinstance(chain[-1], TimeoutError)
     found = causes.find(
         "engine",
         "permission denied" if locked else " ".join(map(str, chain)),
@@ -296,8 +297,10 @@ def _no_answer(endpoint: Endpoint, error: BaseException) -> NoAnswer:
             endpoint.chosen_by,
             "Start that engine, or choose another context: `docker context use default`.",
         )
+        if silent:
+            fix = "It is there, and busy or just starting: wait a moment, or restart it."
         problem = NoAnswer(f"The {endpoint} does not answer: {reason}.", fix)
-    problem.locked = locked
+    problem.is_there = locked or silent
     return problem
 
 
@@ -330,25 +333,26 @@ def find() -> str | None:
     """The host of the engine to use; None when none answers at the usual places.
 
     Raises NoAnswer when DOCKER_HOST or a context names one that does not answer: another
-    engine is then never used instead. Raises it too when there is one that you may not use.
+    engine is then never used instead. Raises it too when there is one that you may not use,
+    or that takes connections and is silent.
     """
     found = _find()
     return found.host if found else None
 
 
 def _find() -> Endpoint | None:
-    locked = None
+    silent = None
     for endpoint in endpoints():
         try:
             version(endpoint)
         except NoAnswer as problem:
             if endpoint.chosen_by:
                 raise
-            locked = locked or (problem if problem.locked else None)
+            silent = silent or (problem if problem.is_there else None)
         else:
             return endpoint
-    if locked:
-        raise locked
+    if silent:
+        raise silent
     return None
 
 

@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import docker
+from filelock import FileLock
 
 from ..errors import WorkshopError
+from ..paths import state_folder
 from ..show import console
 from . import apt, client, firewall, root
 
@@ -33,7 +35,8 @@ STORES: tuple[Store, ...] = ("classic", "containerd")
 DEFAULT_STORE: Store = "classic"
 BUILD_CACHE = "15GB"
 
-DAEMON = "/usr/sbin/dockerd"
+# Debian has it in the first folder, Docker's own packages in the second.
+DAEMONS = ("/usr/sbin/dockerd", "/usr/bin/dockerd", "/usr/local/bin/dockerd")
 START_S = 60.0
 END_S = 60.0
 UNMOUNT_S = 15.0
@@ -142,7 +145,9 @@ def launch(folders: Folders = OWN, store: Store | None = None) -> None:
 
     Raises WorkshopError with the end of its log when it doesn't come up.
     """
-    with console.step("Starting the tutorial's own Docker engine"):
+    # Two at once would each take the other one's files for those of a killed engine.
+    starting = FileLock(state_folder() / "engine.lock")
+    with starting, console.step("Starting the tutorial's own Docker engine"):
         if not _daemons(folders):
             _forget_a_killed_engine(folders)
             _launch(folders, store or remembered_store(folders) or DEFAULT_STORE)
@@ -334,7 +339,12 @@ def _has_packages() -> bool:
         client.cli()
     except WorkshopError:
         return False
-    return Path(DAEMON).exists() and not _missing_tools()
+    return bool(_daemon()) and not _missing_tools()
+
+
+def _daemon() -> str:
+    """The program of the engine; empty if it is not installed."""
+    return next((path for path in DAEMONS if Path(path).exists()), "")
 
 
 def _install() -> None:
@@ -360,7 +370,7 @@ def _launch(folders: Folders, store: Store) -> None:
     # Standard output goes to the log, not to a pipe that would hold the caller open.
     root.run(
         "start-stop-daemon", "--start", "--background", "--output", str(folders.log),
-        "--pidfile", str(folders.pid_file), "--exec", DAEMON, "--",
+        "--pidfile", str(folders.pid_file), "--exec", _daemon(), "--",
         "--config-file", str(folders.settings), "--host", folders.host, "--group", "0",
         "--data-root", str(folders.images), "--exec-root", str(folders.run / "exec"),
         "--pidfile", str(folders.pid_file), "--mtu", str(_mtu()),
