@@ -368,7 +368,8 @@ def poll(
     """
     deadline = time.monotonic() + timeout
     while not condition():
-        if not container.is_running():
+        # It may have done so, and ended, since it was asked.
+        if not container.is_running() and not condition():
             _raise_ended(container)
         if time.monotonic() > deadline:
             raise WorkshopError(
