@@ -105,6 +105,13 @@ def _make_private(folder: Path) -> bool:
         return False
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file at once: who reads it meanwhile sees the text of before, or all of this."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
 def program(name: str) -> str | None:
     """Where a program is: of the tutorial's own environment, else of the PATH; None if nowhere."""
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]

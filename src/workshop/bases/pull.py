@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -16,7 +17,7 @@ from docker.models.images import Image
 
 from ..engine import causes, client
 from ..errors import WorkshopError
-from ..paths import state_folder
+from ..paths import state_folder, write_whole
 from ..show import console
 from ..show.console import say
 
@@ -56,8 +57,9 @@ def pull(name: str) -> None:
             log.write(f"{error}\n")
             raise pull_problem(f"{source}:{tag}", mirror, str(error)) from None
     if mirror:
-        client.connect().api.tag(f"{source}:{tag}", repository, tag)
-        client.connect().api.remove_image(f"{source}:{tag}")
+        with contextlib.suppress(docker.errors.NotFound):  # somebody else has pulled it, too
+            client.connect().api.tag(f"{source}:{tag}", repository, tag)
+            client.connect().api.remove_image(f"{source}:{tag}")
 
 
 def _events(source: str, tag: str) -> Iterator[dict[str, Any]]:
@@ -143,7 +145,7 @@ def remember(images: dict[str, str]) -> None:
     """Keep ``images``, as ``pulled`` gives them, for the engine in use."""
     everything = {**_everything(), _engine_id(): images}
     kept = {engine_id: names for engine_id, names in everything.items() if names}
-    _record().write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    write_whole(_record(), json.dumps(kept, indent=2) + "\n")
 
 
 def _everything() -> dict[str, dict[str, str]]:

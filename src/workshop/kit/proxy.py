@@ -90,9 +90,12 @@ def lead_to_it() -> None:
     plugins.append(str(_folder() / "cli-plugins"))
     made = client.kit_configuration()
     made.parent.mkdir(parents=True, exist_ok=True)
-    # The user's own may hold passwords of registries.
-    made.touch(mode=0o600)
-    made.write_text(json.dumps(configuration, indent=2), encoding="utf-8")
+    text = json.dumps(configuration, indent=2)
+    # Other commands read it at this moment, so it is written only when something changed.
+    if not made.exists() or made.read_text(encoding="utf-8") != text:
+        # The user's own may hold passwords of registries.
+        made.touch(mode=0o600)
+        made.write_text(text, encoding="utf-8")
 
 
 def stop_leading() -> None:

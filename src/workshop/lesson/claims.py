@@ -17,7 +17,7 @@ import executing
 from IPython import get_ipython
 
 from ..errors import WorkshopError
-from ..paths import ROOT
+from ..paths import ROOT, write_whole
 
 # The variable with the file to which a kernel writes what its claims have seen.
 KEEP = "WORKSHOP_CLAIMS"
@@ -131,7 +131,7 @@ def remember(chapter: str, kept: Path, machine: str) -> None:
         "claims": [json.loads(line) for line in lines],
     }
     text = json.dumps(dict(sorted(told.items())), indent=1, ensure_ascii=False)
-    KEPT.write_text(text + "\n", encoding="utf-8")
+    write_whole(KEPT, text + "\n")
 
 
 def stored() -> dict[str, Any]:

@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock
+
 from ..engine import session
 from ..errors import WorkshopError
-from ..paths import NOTEBOOKS, WORKSPACES
+from ..paths import NOTEBOOKS, WORKSPACES, write_whole
 from ..show.display import Stack, Table
 from . import workspace
 
@@ -36,7 +38,8 @@ def exercise(name: str, missing: Callable[[], str | None]) -> None:
         print(f"Not yet: {said}")
         return
     chapter = workspace.current().chapter
-    _write({**_read(), chapter: sorted({*solved(chapter), name})})
+    with _alone():
+        _write({**_read(), chapter: sorted({*solved(chapter), name})})
     print(f"Solved. That makes {len(solved(chapter))} of {len(names(chapter))} in this chapter.")
 
 
@@ -109,11 +112,18 @@ def collect(folder: Path) -> Stack:
 
 def forget(chapter: str) -> None:
     """Forget what was solved in a chapter."""
-    _write({known: found for known, found in _read().items() if known != chapter})
+    with _alone():
+        _write({known: found for known, found in _read().items() if known != chapter})
 
 
 def _file() -> Path:
     return WORKSPACES / session.ident() / "solved.json"
+
+
+def _alone() -> FileLock:
+    """Two chapters of one reader may change the file."""
+    _file().parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(_file().with_suffix(".lock"))
 
 
 def _read() -> dict[str, list[str]]:
@@ -125,5 +135,4 @@ def _read() -> dict[str, list[str]]:
 
 
 def _write(solved: dict[str, list[str]]) -> None:
-    _file().parent.mkdir(parents=True, exist_ok=True)
-    _file().write_text(json.dumps(solved, indent=2) + "\n", encoding="utf-8")
+    write_whole(_file(), json.dumps(solved, indent=2) + "\n")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..paths import ROOT
+from ..paths import ROOT, write_whole
 from ..show.display import Table
 from . import exercises
 
@@ -72,7 +72,7 @@ def as_table(paths: list[Path]) -> Table:
 def remember(chapter: str, seconds: float) -> None:
     """Keep how long a chapter ran."""
     told = {**_ran(), chapter: round(seconds)}
-    RAN.write_text(json.dumps(dict(sorted(told.items())), indent=2) + "\n", encoding="utf-8")
+    write_whole(RAN, json.dumps(dict(sorted(told.items())), indent=2) + "\n")
 
 
 def _ran() -> dict[str, float]:
