@@ -74,8 +74,9 @@ class Machine:
 
     def reach_the_internet(self) -> str:
         """Join the namespace to this machine, which translates its addresses; returns its own."""
-        # One of 64 networks of the range that is meant for tests: RFC 2544, 198.18.0.0/15.
-        network = ipaddress.ip_network(f"198.18.{secrets.randbelow(64) * 4}.0/30")
+        # One of the 32,768 small networks of the range that is meant for tests: RFC 2544.
+        first = int(ipaddress.ip_address("198.18.0.0"))
+        network = ipaddress.ip_network((first + 4 * secrets.randbelow(2**15), 30))
         here, there = network.hosts()
         link = f"w{secrets.token_hex(3)}"
         on_host = [

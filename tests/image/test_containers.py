@@ -131,20 +131,20 @@ def test_exec_runs_inside():
 
 
 @pytest.mark.parametrize(
-    ("script", "status"),
+    ("script", "status", "timeout"),
     [
-        ("trap 'echo caught; exit 0' TERM; echo up; while :; do sleep 0.1; done", 0),
-        ("trap 'echo caught; exit 3' TERM; echo up; while :; do sleep 0.1; done", 3),
-        ("trap 'echo caught' TERM; echo up; while :; do sleep 0.1; done", 137),
+        ("trap 'echo caught; exit 0' TERM; echo up; while :; do sleep 0.1; done", 0, 60),
+        ("trap 'echo caught; exit 3' TERM; echo up; while :; do sleep 0.1; done", 3, 60),
+        ("trap 'echo caught' TERM; echo up; while :; do sleep 0.1; done", 137, 3),
     ],
 )
-def test_stop_gives_the_status_and_keeps_the_log(script, status):
+def test_stop_gives_the_status_and_keeps_the_log(script, status, timeout):
     running = containers.start(IMAGE, ["sh", "-c", script], ready="up")
-    ended = running.stop(timeout=1)
+    ended = running.stop(timeout=timeout)
     assert ended.status == status
     assert running.last_logs == "up\ncaught\n"
     assert ended.words[:2] == ["docker", "stop"]
-    assert ended.words[-2:] == ["1", running.name]
+    assert ended.words[-2:] == [str(timeout), running.name]
 
 
 def test_a_container_that_is_gone_is_an_error_and_no_harm():

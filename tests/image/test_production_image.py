@@ -162,7 +162,8 @@ def test_03_what_was_accepted_is_answered_before_it_stops(production, slow_page,
     try:
         with production.start(
             image=slow_page,
-            env={**ENV, **env},
+            # Patience enough for whoever asks from a machine that is busy.
+            env={**ENV, "GUNICORN_CMD_ARGS": "--graceful-timeout=60 --timeout=60", **env},
             name="server",
             options=["--network", network, "--network-alias", "server"],
             ready="Booting worker",

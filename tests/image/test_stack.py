@@ -151,8 +151,8 @@ def test_only_the_site_is_published_and_on_this_machine_only(stack):
 
 def test_a_worker_makes_the_thumbnail(platform):
     upload(platform, "Emma")
-    wait_for(lambda: platform.rows()["Emma"].status == "ready", 60)
-    assert "The thumbnail of book" in platform.done("logs worker")
+    wait_for(lambda: "The thumbnail of book" in platform.done("logs worker"), 60)
+    assert platform.rows()["Emma"].status == "ready"
     assert "The thumbnail of book" not in platform.done("logs web")
 
 
@@ -241,6 +241,7 @@ def test_redis_is_restarted_and_keeps_its_tasks(platform):
         uploads.reach(5)
         waiting_before = platform.done("exec -T redis redis-cli llen celery").strip()
         platform.restart("redis")
+        platform.up("redis")  # until it answers
         assert int(platform.done("exec -T redis redis-cli llen celery")) >= int(waiting_before) > 0
         uploads.reach(5)
     platform.up("worker")

@@ -1,6 +1,7 @@
 """Commands of a terminal cell run as they are typed, and what they make can be cleaned up."""
 
 import pytest
+from waiting import wait_for
 
 from workshop.engine import client, session
 from workshop.errors import WorkshopError
@@ -235,7 +236,7 @@ def test_an_image_of_ours_that_is_not_there_is_asked_of_no_registry(type_in):
 def test_exec_logs_and_stop_are_docker_s_own(type_in):
     type_in("docker run --detach --name $ME-web $IMAGE sh -c 'echo up; exec sleep 300'")
     assert type_in("docker exec $ME-web cat /greeting").stdout == "hello"
-    assert type_in("docker logs $ME-web").stdout == "up\n"
+    wait_for(lambda: type_in("docker logs $ME-web").stdout == "up\n", 60)
     stopped = type_in("docker stop -t 0 $ME-web\ndocker inspect $ME-web -f {{.State.ExitCode}}")
     assert [answer.lines[0][-4:] for answer in stopped] == ["-web", "137"]
 
