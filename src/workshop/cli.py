@@ -109,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="who manages the packages, where several lock files are there",
     )
+    made.add_argument(
+        "--requirements", default="", metavar="PATH", help="the file that names what a server needs"
+    )
     made.add_argument("--python", default="", metavar="3.N", help="the version of Python")
     made.add_argument(
         "--group",
@@ -121,9 +124,9 @@ def _parser() -> argparse.ArgumentParser:
         "--without",
         action="append",
         default=[],
-        choices=PARTS,
+        choices=(*PARTS, "assets"),
         metavar="PART",
-        help=f"leave a part of the settings out: {', '.join(PARTS)}",
+        help=f"leave a part of the settings out: {', '.join(PARTS)}; or the stage for assets",
     )
     made.add_argument(
         "--development", action="store_true", help="with a stage to develop in (projects of uv)"
@@ -248,7 +251,7 @@ def _take_home(options: argparse.Namespace) -> int:
     wishes = command.Wishes(
         options.manage, options.settings, options.manager, options.python, options.group,
         options.without, options.development, options.yes, options.dry_run, options.check,
-        options.json, options.report,
+        options.json, options.report, options.requirements,
     )  # fmt: skip
     return command.take_home(options.folder, wishes, lambda name: images.ensure([name]))
 

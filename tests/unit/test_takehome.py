@@ -13,6 +13,7 @@ from workshop.takehome import ask, command, install, packages, plan, probe, proj
 from workshop.takehome.plan import Answers
 
 UV_LOCK = 'version = 1\n[[package]]\nname = "Django"\nversion = "5.2"\n'
+POETRY = {"poetry.lock": ""}
 NOTHING = {
     "django": "5.2", "wsgi": "shop.wsgi.application", "asgi": "", "debug": False,
     "allowed_hosts": ["*"], "applications": [], "middleware": ["whitenoise.WhiteNoise"],
@@ -20,7 +21,7 @@ NOTHING = {
     "stores_here": True, "storage": "django.contrib.staticfiles.storage.StaticFilesStorage",
     "media_root": "", "databases": {"default": {"engine": "postgresql", "name": "x", "host": "db"}},
     "logs": True, "redirects_for_ever": False, "secret_key": "x", "has_static_app": True,
-    "is_default": False, "defined": [],
+    "is_default": False, "defined": [], "urls": "shop.urls", "log_files": [],
 }  # fmt: skip
 FOLLOWS = {
     "secret_key": "asked-by-the-workshop",
@@ -167,11 +168,20 @@ def test_a_workspace_of_uv_lends_every_pyproject(tmp_path):
         ({"pyproject.toml": '[project]\nrequires-python = ">=3.10,<3.13"\n'}, "3.12"),
         ({"pyproject.toml": '[project]\nrequires-python = "~=3.11.0"\n'}, "3.11"),
         ({"pyproject.toml": '[project]\nrequires-python = "==3.12.*"\n'}, "3.12"),
-        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.9"\n'}, "3.13"),
-        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "3.12"\n'}, "3.12"),
+        (POETRY | {"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.9"\n'}, "3.13"),
+        (POETRY | {"pyproject.toml": '[tool.poetry.dependencies]\npython = "3.12"\n'}, "3.12"),
         ({}, "3.13"),
+        ({"Dockerfile": "FROM ghcr.io/astral-sh/uv:python3.12-bookworm-slim\n"}, "3.12"),
+        ({"ops/web.Dockerfile": "ARG PYTHON_VERSION=3.11\nFROM python:$PYTHON_VERSION\n"}, "3.11"),
+        ({"requirements.txt": "Django==3.2.25\n"}, "3.10"),
+        ({"requirements.txt": "django[argon2]==4.0\n", ".python-version": "3.9"}, "3.9"),
+        ({"requirements.txt": "Django==5.2.1\n"}, "3.13"),
+        (POETRY | {"poetry.lock": '[[package]]\nname = "django"\nversion = "4.1.2"\n',
+                   "pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.9"\n'}, "3.11"),
+        ({"Pipfile": "", "Pipfile.lock": '{"default": {"django": {"hashes": [],\n'
+                                         '"version": "==4.2.1"}}}'}, "3.12"),
     ],
-)
+)  # fmt: skip
 def test_which_python(tmp_path, files, version):
     assert project.find(strangers.write(strangers.startproject(tmp_path), files)).python == version
 
@@ -298,9 +308,164 @@ def test_a_source_that_is_a_folder_gets_all_of_the_project(tmp_path, lock, text,
 
 
 def test_the_settings_can_be_named(tmp_path):
+    folder = strangers.split_settings(tmp_path)
+    found = project.find(folder, settings="shop.settings.base")
+    assert (found.settings, found.manage_settings) == ("shop.settings.base", "shop.settings.local")
+
+
+def test_settings_that_are_not_there_are_said(tmp_path):
+    folder = strangers.split_settings(tmp_path)
+    with pytest.raises(WorkshopError, match=r"shop\.settings\.live are not in") as caught:
+        project.find(folder, settings="shop.settings.live")
+    assert "--settings shop.settings or shop.settings.base or" in caught.value.fix
+    # Those of a package are not looked for.
+    assert project.find(folder, settings="given.settings").settings == "given.settings"
+
+
+def test_a_comment_names_no_settings(tmp_path):
     folder = strangers.startproject(tmp_path)
-    found = project.find(folder, settings="shop.settings.production")
-    assert (found.settings, found.manage_settings) == ("shop.settings.production", "shop.settings")
+    wsgi = folder / "shop/wsgi.py"
+    comment = '# os.environ["DJANGO_SETTINGS_MODULE"] = "wrong.settings"\n'
+    wsgi.write_text(comment + wsgi.read_text())
+    assert project.find(folder).settings == "shop.settings"
+
+
+def test_a_dockerfile_of_its_own_names_the_settings_that_no_application_names(tmp_path):
+    folder = strangers.split_settings(tmp_path)
+    for kind in ("wsgi", "asgi"):
+        (folder / f"shop/{kind}.py").write_text(
+            f"from django.core.{kind} import get_{kind}_application\n\n"
+            f"application = get_{kind}_application()\n"
+        )
+    strangers.write(folder, {
+        "docker/dev.Dockerfile": "ENV DJANGO_SETTINGS_MODULE=shop.settings.local\n",
+        "docker/web.Dockerfile": "FROM x\nENV DJANGO_SETTINGS_MODULE shop.settings.production\n",
+    })  # fmt: skip
+    assert project.find(folder).settings == "shop.settings.production"
+
+
+def test_the_image_names_the_settings_where_the_application_does_not(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    assert "DJANGO_SETTINGS_MODULE=shop" not in write.dockerfile(decided(folder))
+    (folder / "shop/wsgi.py").write_text(
+        "from django.core import wsgi\n\napplication = wsgi.get_wsgi_application()\n"
+    )
+    assert "DJANGO_SETTINGS_MODULE=shop.settings" in write.dockerfile(decided(folder))
+
+
+def test_settings_that_serve_nothing_are_refused(tmp_path):
+    folder = strangers.split_settings(tmp_path)
+    with pytest.raises(WorkshopError, match="ROOT_URLCONF") as caught:
+        decided(folder, urls="")
+    assert "--settings shop.settings.base or shop.settings.local or" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("shop/asgi/__init__.py", "from django.core.asgi import get_asgi_application\n\n"
+         "application = get_asgi_application()\n"),
+        ("shop/asgi.py", "from channels.routing import get_default_application\n\n"
+         "application = get_default_application()\n"),
+        ("shop/asgi.py", "from shop.routing import application\n"),
+    ],
+)  # fmt: skip
+def test_applications_that_are_made_in_other_ways(tmp_path, path, text):
+    folder = strangers.startproject(tmp_path)
+    (folder / "shop/asgi.py").unlink()
+    found = project.find(strangers.write(folder, {path: text}))
+    assert found.asgi == path
+    assert project.module_of(found, found.asgi) == "shop.asgi"
+
+
+def test_requirements_elsewhere_are_a_question(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    strangers.write(folder, {
+        "dependencies/requirements/web.txt": "django\n-r base.txt\n",
+        "dependencies/requirements/base.txt": "pillow\n",
+        "dependencies/requirements/dev.txt": "ipdb\n",
+    })  # fmt: skip
+    with pytest.raises(WorkshopError, match=r"requirements/base\.txt is there") as caught:
+        project.find(folder)
+    assert "dev.txt" not in caught.value.fix
+    assert "--manager nothing" in caught.value.fix
+    assert project.find(folder, manager="nothing").files == []
+    found = project.find(folder, requirements="dependencies/requirements/web.txt")
+    assert plan.locked(found) == {"django", "pillow"}
+    with pytest.raises(WorkshopError, match="There is no none"):
+        project.find(folder, requirements="none")
+
+
+def test_poetry_without_its_lock_file_is_said(tmp_path):
+    text = "[tool.poetry.dependencies]\ndjango = '*'\n"
+    folder = strangers.write(strangers.startproject(tmp_path), {"pyproject.toml": text})
+    with pytest.raises(WorkshopError, match="poetry.lock is not there"):
+        project.find(folder)
+
+
+def test_groups_of_a_pyproject(tmp_path):
+    text = (
+        "[project]\nname = 'shop'\n[project.optional-dependencies]\nmail = ['anymail']\n"
+        "[dependency-groups]\nmain = ['django', {include-group = 'other'}]\nother = []\n"
+    )
+    folder = strangers.write(strangers.startproject(tmp_path), {"pyproject.toml": text})
+    with pytest.raises(WorkshopError, match="in groups only") as caught:
+        install.commands(project.find(folder), has_extras=False)
+    assert caught.value.fix.endswith("It has mail, main, other.")
+    found = project.find(folder, groups=["main", "mail"])
+    lists = install._standard_lists(install.pyproject(found), found.groups)
+    printed = eval(f"[{', '.join(lists)}]", {"told": install.pyproject(found)})
+    assert printed == ["anymail", "django"]
+
+
+def test_logs_in_files_are_printed_instead(tmp_path):
+    made = decided(strangers.startproject(tmp_path), log_files=["/app/server.log"])
+    assert made.parts == ["logging"]
+    logging = {
+        "version": 1,
+        "handlers": {
+            "mail": {"class": "django.utils.log.AdminEmailHandler"},
+            "file": {"class": "logging.FileHandler", "filename": "server.log", "level": "INFO"},
+        },
+    }
+    code = write.settings(made).replace("from shop.settings import *", "")
+    exec(code.replace("from shop.settings import LOGGING", ""), {"LOGGING": logging})
+    assert logging["handlers"] == {
+        "mail": {"class": "django.utils.log.AdminEmailHandler"},
+        "file": {"class": "logging.StreamHandler", "level": "INFO"},
+    }
+
+
+def test_another_database_than_the_one_that_was_seen_keeps_its_name(tmp_path):
+    seen = {"engine": "django.db.backends.sqlite3", "name": "/app/db.sqlite3", "host": ""}
+    made = decided(strangers.startproject(tmp_path), databases={"default": seen}, other={
+        **FOLLOWS, "databases": {"default": {"host": ""}},
+    })  # fmt: skip
+    for name, wanted in (("/app/db.sqlite3", "/app/data/db.sqlite3"), ("shop", "shop")):
+        told = {"default": {"NAME": name}}
+        code = write.settings(made).replace("from shop.settings import *", "")
+        exec(code.replace("from shop.settings import DATABASES", ""), {"DATABASES": told})
+        assert told["default"]["NAME"] == wanted
+
+
+def test_the_table_of_a_cache_is_made_where_there_is_one(tmp_path):
+    folder = strangers.startproject(tmp_path)
+
+    def migrate(**settings):
+        files = {file.path: file.text for file in write.files(decided(folder, **settings))}
+        return files["container/migrate.py"]
+
+    assert "createcachetable" not in migrate()
+    assert "createcachetable" in migrate(caches_in_database=True)
+
+
+def test_a_release_that_does_more_is_told(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    (folder / "Procfile").write_text(
+        "release: python manage.py migrate && python manage.py roles\n"
+    )
+    (told,) = [note for note in decided(folder).notes if "release" in note]
+    assert "`python manage.py roles`" in told
 
 
 def test_settings_that_no_file_names_are_a_question_with_the_likely_answers(tmp_path):
@@ -328,11 +493,12 @@ def test_groups_and_extras_of_poetry_in_the_standard_words(tmp_path):
     assert "--only main,server,jobs --extras mail " in export
 
 
-def test_a_file_that_is_no_python_counts_only_below_the_project(tmp_path):
-    folder = tmp_path / "venv" / "site"
-    folder.mkdir(parents=True)
-    strangers.write(strangers.startproject(folder), {"shop/template.py": "{{ name }} is\n"})
-    assert project.find(folder).odd_python
+def test_a_file_that_is_no_python_of_this_version_is_told(monkeypatch, tmp_path):
+    strangers.write(tmp_path, {"right.py": "x = 1\n", "page.html": "{{ name }} is\n"})
+    monkeypatch.setattr(probe, "files", lambda: {str(p) for p in tmp_path.iterdir()})
+    assert not probe.is_odd()
+    strangers.write(tmp_path, {"template.py": "{{ name }} is\n"})
+    assert probe.is_odd()
 
 
 # What is decided
@@ -799,6 +965,8 @@ def test_what_is_written_has_the_ends_of_unix(tmp_path):
         ("ValueError: REDIS_URL is not set. Set it.", "REDIS_URL"),
         ("ValidationError: 1 validation error\nsecret_key\n  Field required", "SECRET_KEY"),
         ("ModuleNotFoundError: No module named 'shop'", ""),
+        ("    HOSTS = os.environ.get('SHOP_HOSTS').split()\n            ^^^\n"
+         "AttributeError: 'NoneType' object has no attribute 'split'", "SHOP_HOSTS"),
     ],
 )  # fmt: skip
 def test_the_variable_that_an_error_names(error, name):

@@ -80,7 +80,7 @@ def ask(
     answers = Answers(
         told["variables"], told["answers"], told.get("other") or {}, told["is_random_key"],
         told["switch"], told["made"], told["packages"],
-        _linked(project) if made.context["system"].build else [],
+        _linked(project) if made.context["system"].build else [], told["odd"],
     )  # fmt: skip
     return answers, more
 

@@ -34,6 +34,7 @@ class Wishes:
     check: bool = False
     as_json: bool = False
     report: Path | None = None
+    requirements: str = ""
 
 
 class Steps:
@@ -57,8 +58,9 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
     ``ready`` makes a base image present. Raises WorkshopError where a question has no answer.
     """
     found = project.find(
-        folder, wishes.manage, wishes.manager, wishes.python, wishes.groups, wishes.settings
-    )
+        folder, wishes.manage, wishes.manager, wishes.python, wishes.groups, wishes.settings,
+        wishes.requirements,
+    )  # fmt: skip
     say(f"… {found.folder}: Django's answers take a build of its packages")
     try:
         ready(f"python:{found.python}-slim")
@@ -67,7 +69,7 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
             f" Or take another Python, if its packages allow it: --python {project.DEFAULT_PYTHON}."
         )
         raise
-    if found.assets:
+    if found.assets and "assets" not in wishes.without:
         ready(found.assets.base)
     if wishes.check:
         ready(proof.DATABASE)

@@ -35,9 +35,9 @@ def commands(project: Project, has_extras: bool) -> list[str]:
 
     Raises WorkshopError where a group is asked for that is not there.
     """
-    if project.groups and project.manager not in ("uv", "Poetry"):
+    if project.groups and project.manager not in ("uv", "Poetry", "pyproject"):
         raise WorkshopError(
-            f"--group names a group of uv's or Poetry's. {project.manager} manages this project.",
+            f"--group names a group of pyproject.toml. {project.manager} manages this project.",
             "Write what is missing into its requirements.",
         )
     folder = next((str(PurePosixPath(f).parent) for f in project.files), ".")
@@ -69,9 +69,10 @@ def commands(project: Project, has_extras: bool) -> list[str]:
         version = re.match(r"3\.(\d+)", project.python)
         old = version is not None and int(version[1]) < 11
         parser = "pip._vendor.tomli" if old else "tomllib"
+        lists = _standard_lists(pyproject(project), project.groups)
         code = (
             f"import {parser}; told = {parser}.load(open('{file}', 'rb')); "
-            "print(*told['project']['dependencies'], sep='\\n')"
+            f"print({', '.join(lists)}, sep='\\n')"
         )
         steps = [venv, f'python -c "{code}" > {exported}', f"{pip} {exported}"]
     elif has_extras:
@@ -82,6 +83,28 @@ def commands(project: Project, has_extras: bool) -> list[str]:
     if has_extras:
         steps.append(f"{pip} container/requirements.txt")
     return steps
+
+
+def _standard_lists(told: Mapping[str, Any], groups: Collection[str]) -> list[str]:
+    """Where the packages stand in a pyproject.toml, as Python that prints them.
+
+    Raises WorkshopError where only groups name packages, and none is wanted.
+    """
+    extras = told.get("project", {}).get("optional-dependencies", {})
+    known = told.get("dependency-groups", {})
+    found = ["*told['project']['dependencies']"] * bool(told.get("project", {}).get("dependencies"))
+    for kind, name in _chosen(extras, known, groups):
+        if kind == "extra":
+            found.append(f"*told['project']['optional-dependencies']['{name}']")
+        else:
+            # What includes another group is a table, not a text.
+            found.append(f"*[x for x in told['dependency-groups']['{name}'] if type(x) is str]")
+    if not found:
+        raise WorkshopError(
+            "pyproject.toml names packages in groups only.",
+            f"Say which a server needs: --group NAME. It has {', '.join([*extras, *known])}.",
+        )
+    return found
 
 
 def _is_unhashed(project: Project) -> bool:

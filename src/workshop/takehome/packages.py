@@ -56,6 +56,8 @@ NEEDS = {
     "pyzbar": Needs((), ("libzbar0t64",), "", "The library that {} loads."),
     "pdf2image": Needs((), ("poppler-utils",), "", "The programs that {} starts."),
     "pytesseract": Needs((), ("tesseract-ocr",), "", "The program that {} starts."),
+    "gitpython": Needs((), ("git",), "", "The program that {} starts."),
+    "pypandoc": Needs((), ("pandoc",), "", "The program that {} starts."),
 }  # fmt: skip
 # By the application of Django that loads it.
 APPLICATIONS = {

@@ -14,6 +14,7 @@ from . import install, packages
 from .project import (
     Project,
     celery_module,
+    likely_settings,
     module_of,
     server_settings,
     unbuilt,
@@ -53,7 +54,8 @@ class Answers:
     """What Django said in a container of the project's packages; see probe.py.
 
     ``switch`` is the variable that turns DEBUG off, where DEBUG is on without it. ``libraries``
-    are Debian's packages that what was compiled loads.
+    are Debian's packages that what was compiled loads. ``is_odd`` is true where a file that ends in
+    .py is no Python of this version, so that bytecode can't be made of every file.
     """
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Answers:
     made: list[str] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
     libraries: list[str] = field(default_factory=list)
+    is_odd: bool = False
 
 
 @dataclass
@@ -150,7 +153,7 @@ def make(
     )
     module, callable_ = _application(project, settings, kind)
     if answers:
-        _require_server(answers, kind, module)
+        _require_server(project, answers, kind, module)
     static = settings.get("static_root", "").rstrip("/")
     if "static_root" in parts or not static.startswith(f"{APP}/"):
         static = f"{APP}/staticfiles"
@@ -163,6 +166,9 @@ def make(
     elif project.settings != project.manage_settings:
         settings_module = project.settings
         why = "Those of the server. manage.py would take a developer's, unless it is told."
+    elif answers and project.settings != project.named.get(kind, project.settings):
+        settings_module = project.settings
+        why = f"The file that makes the {kind.upper()} application names none, or others."
     commands = _commands(project, given)
     engine = settings.get("databases", {}).get("default", {}).get("engine", "")
     if engine.endswith(".dummy"):
@@ -170,7 +176,7 @@ def make(
     pinned = pins or {}
     context = {
         "base": f"python:{project.python}-slim",
-        "assets": _assets(project),
+        "assets": {} if "assets" in without else _assets(project),
         "system": system,
         "manager": project.manager,
         "tool": install.TOOLS.get(project.manager, ""),
@@ -199,6 +205,9 @@ def make(
         "follows": follows,
         "has_hosts": "ALLOWED_HOSTS" in settings.get("defined", ()),
         "sqlite": sqlite,
+        "sqlite_seen": settings.get("databases", {}).get("default", {}).get("name", ""),
+        "log_files": bool(settings.get("log_files")),
+        "caches_in_database": bool(settings.get("caches_in_database")),
         "engine": engine,
         # Django's own engines are named by the address; another one stays.
         "own_engine": "" if engine.startswith("django.db.backends.") else engine,
@@ -214,7 +223,7 @@ def make(
         "extras": [
             f"{name}=={pinned[_bare(name)]}" if _bare(name) in pinned else name for name in extras
         ],
-        "odd_python": project.odd_python,
+        "odd_python": bool(answers and answers.is_odd),
     }
     answered = dict(answers.variables) if answers else {}
     notes = _notes(project, answers, parts, follows)
@@ -270,7 +279,7 @@ def _parts(
             found.append("whitenoise")
     if settings["redirects_for_ever"]:
         found.append("proxy")
-    if not settings["logs"]:
+    if not settings["logs"] or settings["log_files"]:
         found.append("logging")
     return [part for part in PARTS if part in found]
 
@@ -315,8 +324,14 @@ def _asks_for_asgi(project: Project, answers: Answers | None) -> str:
     return next((name for name in wanted if name in given), "")
 
 
-def _require_server(answers: Answers, kind: str, module: str) -> None:
+def _require_server(project: Project, answers: Answers, kind: str, module: str) -> None:
     """Raises WorkshopError where there is nothing to serve, or nobody who can."""
+    if not answers.settings["urls"]:
+        raise WorkshopError(
+            f"The settings {project.settings} name no ROOT_URLCONF, so they serve nothing.",
+            f"Name those of the server: --settings {likely_settings(project)}. Nothing was "
+            "written.",
+        )
     if not module:
         raise WorkshopError(
             "No wsgi.py and no asgi.py makes an application, and no setting names one.",
@@ -414,6 +429,8 @@ def _names(parts: Collection[str], settings: Mapping[str, Any]) -> list[str]:
     found = []
     if "database" in parts:
         found.append("DATABASES")
+    if "logging" in parts and settings.get("log_files"):
+        found.append("LOGGING")
     if "hosts" in parts and "ALLOWED_HOSTS" in settings.get("defined", ()):
         found.append("ALLOWED_HOSTS")
     if "whitenoise" in parts:
@@ -490,6 +507,7 @@ def _assets(project: Project) -> dict[str, Any]:
         "workdir": PurePosixPath("/app") / found.folder,
         "first": [str(found.folder / file) for file in found.first],
         "install": commands[found.manager],
+        "script": found.script,
     }
 
 
@@ -530,6 +548,9 @@ def _warnings(
             f"{files[0]} is not compiled, so its translations would be missing: run "
             "`python manage.py compilemessages` before you build the image."
         )
+    release = project.procfile.get("release", "")
+    if more := [part.strip() for part in re.split(r"&&|;", release) if " migrate" not in part]:
+        found += [f"A release runs `{part}`, too. The set does not." for part in more if part]
     dropped = set(project.procfile) - set(commands) - {"web", "release"}
     if dropped:
         found.append(
@@ -561,12 +582,16 @@ def _notes(
     reasons = dict(PARTS)
     if follows:
         reasons["database"] = "without DATABASE_URL its SQLite file would lie among the code"
+    if answers.settings["log_files"]:
+        reasons["logging"] = "its logs would be files among the code, and nobody would see them"
     found += [f"Added to its settings: {part}, because {reasons[part]}." for part in parts]
     if answers.variables:
         listed = ", ".join(answers.variables)
         found.append(f"Its settings ask for {listed}. The build sets them to placeholders.")
-    if answers.made:
-        shown = ", ".join(answers.made[:5])
+    # What the settings that are added turn off is no longer made.
+    logs = answers.settings["log_files"] if "logging" in parts else ()
+    if made := [path for path in answers.made if path not in logs]:
+        shown = ", ".join(made[:5])
         found.append(
             f"While its settings are imported, files are made: {shown}. They must not ship."
         )

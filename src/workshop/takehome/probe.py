@@ -62,6 +62,10 @@ def missing(error):
         found = re.findall(pattern, "\n".join(last), re.MULTILINE)
         if found:
             return found[-1].upper()
+    # A value that is not there was used: the line of the settings names it.
+    if last and "NoneType" in last[-1]:
+        found = re.findall(r"(?:environ\.get|getenv)\(\s*['\"](\w+)['\"]", "\n".join(last))
+        return found[-1] if found else ""
     return ""
 
 
@@ -107,7 +111,12 @@ def told(django, settings):
         "storage": backend,
         "media_root": str(settings.MEDIA_ROOT or ""),
         "databases": databases,
+        "urls": getattr(settings, "ROOT_URLCONF", ""),
         "logs": logs(settings.LOGGING),
+        "log_files": log_files(settings.LOGGING),
+        "caches_in_database": any(
+            cache.get("BACKEND", "").endswith("DatabaseCache") for cache in settings.CACHES.values()
+        ),
         "secret_key": secret_key(settings),
         "redirects_for_ever": bool(settings.SECURE_SSL_REDIRECT)
         and not settings.SECURE_PROXY_SSL_HEADER,
@@ -128,6 +137,14 @@ def logs(logging):
     classes = [handler.get("class", "()") for handler in logging.get("handlers", {}).values()]
     silent = ("django.utils.log.AdminEmailHandler", "logging.NullHandler")
     return any(name not in silent for name in classes)
+
+
+def log_files(logging):
+    """The files among the code that something is logged to."""
+    handlers = logging.get("handlers", {}) if isinstance(logging, dict) else {}
+    names = [str(handler["filename"]) for handler in handlers.values() if "filename" in handler]
+    paths = [os.path.abspath(name) for name in names]
+    return [path for path in paths if path.startswith("/app/")]
 
 
 def stores_here(backend):
@@ -192,6 +209,18 @@ def settled(given):
     return answers, added, error
 
 
+def is_odd():
+    """Whether a file that ends in .py is no Python of this version: a template, or Python 2."""
+    for path in files():
+        if path.endswith(".py"):
+            with open(path, "rb") as file:
+                try:
+                    compile(file.read(), path, "exec")
+                except (SyntaxError, ValueError):
+                    return True
+    return False
+
+
 def main():
     before = files()
     answers, variables, error = settled({})
@@ -232,6 +261,7 @@ def main():
         for d in importlib.metadata.distributions()
         if d.metadata["Name"]
     }
+    result["odd"] = is_odd()
     result["packages"] = {name: d.version for name, d in found.items()}
     result["compiled"] = [name for name, d in found.items() if is_compiled_here(d)]
     result["cloned"] = any(

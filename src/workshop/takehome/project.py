@@ -31,9 +31,20 @@ REQUIREMENTS = (
     "requirements/requirements.txt", "requirements/base.txt", "requirements/common.txt",
     "requirements/main.txt",
 )  # fmt: skip
+# The newest Python, 3.N, that releases of Django know, each up to this one:
+# https://docs.djangoproject.com/en/stable/faq/install/
+DJANGO_KNOWS = (((3, 1), 9), ((4, 0), 10), ((4, 1), 11), ((5, 0), 12))
+# In a requirements file, Pipfile.lock, and a lock file that is TOML.
+_PINNED_DJANGO = re.compile(
+    r"""(?:^django(?:\[[\w,-]+\])?\s*==\s*|"django":\s*\{[^}]*?"version":\s*"=="""
+    r"""|^name = "django"\s+version = ")(\d+)\.(\d+)""",
+    re.MULTILINE | re.IGNORECASE,
+)
 MANAGERS = (*LOCKS.values(), "requirements", "pyproject", "nothing")
 _LOCKS_OF_NODE = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "package-lock.json": "npm"}
 _NODE = "24"
+# Where there are several, the one for production.
+_BUILDS = ("build:production", "build:prod", "build")
 # What installing reads besides package.json and the lock file.
 _NODE_SETTINGS = (".npmrc", ".yarnrc", ".yarnrc.yml", "pnpm-workspace.yaml")
 # Scripts that installing runs.
@@ -41,10 +52,13 @@ _NODE_HOOKS = {"preinstall", "install", "postinstall", "prepublish", "prepare"}
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
 # An import of it, or its name where an application or a database's engine is named.
 _GIS = re.compile(
-    r"""^\s*(?:from|import)\s+django\.contrib\.gis\b"""
+    r"""^\s*(?:from|import)\s+django\.contrib\.gis\b(?!\.geoip2)"""
     r"""|["']django\.contrib\.gis(?:\.db\.backends\.\w+)?["']""",
     re.MULTILINE,
 )
+_APPLICATION = re.compile(r"^\s*application\b|^from\b.*\bimport\b.*\bapplication\b", re.MULTILINE)
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+_SETTINGS_OF_IMAGE = re.compile(r"^\s*(?:ENV\s+)?DJANGO_SETTINGS_MODULE[ =]([\w.]+)", re.MULTILINE)
 _STARTPROJECT = re.compile(r"startproject' using Django (\d+\.\d+)")
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)", re.MULTILINE)
 # A requirement that is a folder or a file of the project's.
@@ -69,6 +83,7 @@ class Assets:
     manager: str
     lock: str
     first: tuple[str, ...]
+    script: str = "build"
 
 
 @dataclass
@@ -77,10 +92,9 @@ class Project:
 
     ``manager`` is one of MANAGERS, ``files`` are those that its step reads, ``python`` is a
     version as 3.13 and ``python_from`` says where that stands. ``settings`` are the module that
-    wsgi.py or asgi.py names, and the one that manage.py names. ``odd_python`` is true where a
-    file that ends in .py is no Python, so that bytecode can't be made of every file. ``has_gis``
-    is true where a file names Django's GIS framework. ``groups`` are extras and groups of
-    dependencies that somebody asked for.
+    wsgi.py or asgi.py names, and the one that manage.py names. ``has_gis`` is true where a file
+    names Django's GIS framework. ``groups`` are extras and groups of dependencies that somebody
+    asked for. ``named`` are the settings that wsgi.py and asgi.py name, each empty if it does not.
     """
 
     folder: Path
@@ -98,9 +112,9 @@ class Project:
     procfile: dict[str, str] = field(default_factory=dict)
     assets: Assets | None = None
     needs_all: bool = False
-    odd_python: bool = False
     has_gis: bool = False
     groups: tuple[str, ...] = ()
+    named: dict[str, str] = field(default_factory=dict)
 
     @property
     def workdir(self) -> PurePosixPath:
@@ -115,6 +129,7 @@ def find(
     python: str = "",
     groups: Collection[str] = (),
     settings: str = "",
+    requirements: str = "",
 ) -> Project:
     """Look into a folder. The other arguments answer what can't be told from it.
 
@@ -125,41 +140,62 @@ def find(
     managed = _manage(folder, manage)
     modules = list(_modules(folder, managed.parent))
     text = (folder / managed).read_text(encoding="utf-8", errors="replace")
-    manage_settings = _first(_SETTINGS, text)
+    manage_settings = _named(text)
     wsgi, wsgi_settings = _application(folder, modules, "wsgi", manage_settings)
     asgi, asgi_settings = _application(folder, modules, "asgi", manage_settings)
-    settings = settings or wsgi_settings or asgi_settings or manage_settings
+    own = _settings_of_image(folder)
+    settings = settings or wsgi_settings or asgi_settings or own or manage_settings
     if not settings:
-        likely = [
-            ".".join(path.relative_to(managed.parent).with_suffix("").parts)
-            for path in modules
-            if "settings" in str(path) and path.name != "__init__.py"
-        ]
         raise WorkshopError(
             f"Neither {managed} nor a wsgi.py or asgi.py names DJANGO_SETTINGS_MODULE, "
             f"so the project's settings are not known.",
-            f"Name the module: --settings {' or '.join(likely[:4]) or 'MODULE'}.",
+            f"Name the module: --settings {_likely(modules, managed.parent)}.",
         )
-    found, files, needs_all = _manager(folder, managed.parent, manager)
+    source = _source(folder, managed.parent, settings)
+    if not _is_module(folder / source, settings):
+        raise WorkshopError(
+            f"The settings {settings} are not in the project's folder.",
+            f"Name those that are: --settings {_likely(modules, source)}.",
+        )
+    found, files, needs_all = _manager(folder, managed.parent, manager, requirements)
     version, where = (python, "the command line") if python else _python(folder, managed.parent)
+    if not python:
+        version, where = _capped(folder, files, version, where)
     return Project(
         folder, managed, found, files, version, where, settings, manage_settings or settings,
-        wsgi, asgi, _source(folder, managed.parent, settings), _django(folder, modules),
-        _procfile(folder), _assets(folder, managed.parent), needs_all, _odd_python(folder),
+        wsgi, asgi, source, _django(folder, modules),
+        _procfile(folder), _assets(folder, managed.parent), needs_all,
         any(_GIS.search(_text(folder / path)) for path in modules), tuple(groups),
+        {"wsgi": wsgi_settings, "asgi": asgi_settings},
     )  # fmt: skip
 
 
-def _odd_python(folder: Path) -> bool:
-    """True where a file of those that the image gets is no Python: a template, or Python 2."""
-    for path in folder.rglob("*.py"):
-        if {".git", ".venv", "venv", "node_modules"} & set(path.relative_to(folder).parts):
-            continue
-        try:
-            ast.parse(path.read_text(encoding="utf-8", errors="replace"))
-        except (SyntaxError, ValueError, OSError):
-            return True
-    return False
+def likely_settings(project: Project) -> str:
+    """Modules that look like settings of a server, as words of an advice."""
+    found = _modules(project.folder, project.manage.parent)
+    return _likely([path for path in found if path.name != "__init__.py"], project.source)
+
+
+def _likely(modules: list[PurePosixPath], source: PurePosixPath) -> str:
+    found = [
+        ".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
+        for path in modules
+        if path.is_relative_to(source) and re.search(r"settings|conf", str(path))
+    ]
+    return " or ".join(list(dict.fromkeys(found))[:4]) or "MODULE"
+
+
+def _is_module(source: Path, name: str) -> bool:
+    """Whether a module is below ``source``, or its first part is not: then it is a package's."""
+    parts = name.split(".")
+    first = source / parts[0]
+    if not first.is_dir() and not first.with_suffix(".py").is_file():
+        return True
+    path = source.joinpath(*parts)
+    # A package may make it as it is imported.
+    return (
+        path.is_dir() or path.with_suffix(".py").is_file() or not (first / "__init__.py").exists()
+    )
 
 
 def _manage(folder: Path, wanted: str) -> PurePosixPath:
@@ -207,6 +243,11 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
     return match[1] if match else ""
 
 
+def _named(text: str) -> str:
+    """The settings that a Python file names, not in a comment; empty if none."""
+    return _first(_SETTINGS, _COMMENT.sub("", text))
+
+
 def _modules(folder: Path, root: PurePosixPath) -> Iterator[PurePosixPath]:
     """The project's own Python files, relative to the folder; those near manage.py first."""
     found = [path for path in _files(folder, "*.py") if path.is_relative_to(root)]
@@ -220,13 +261,25 @@ def _application(
 
     Of several the one that lies in the package of the settings.
     """
-    word = f"get_{kind}_application"
-    found = [path for path in modules if path.name == f"{kind}.py" and word in _text(folder / path)]
+    names = (f"{kind}.py", f"{kind}/__init__.py")
+    found = [
+        path
+        for path in modules
+        if str(path).endswith(names) and _APPLICATION.search(_text(folder / path))
+    ]
     package = manage_settings.split(".")[0]
     found.sort(key=lambda path: (package not in path.parts, len(path.parts), path))
     if not found:
         return "", ""
-    return str(found[0]), _first(_SETTINGS, _text(folder / found[0]))
+    return str(found[0]), _named(_text(folder / found[0]))
+
+
+def _settings_of_image(folder: Path) -> str:
+    """The settings that a Dockerfile of the project's own names, if it is not a developer's."""
+    found = sorted(_files(folder, "*Dockerfile*"), key=lambda path: (len(path.parts), path))
+    ours = [path for path in found if not re.search(r"dev|local|test", str(path), re.IGNORECASE)]
+    named = (_first(_SETTINGS_OF_IMAGE, _text(folder / path)) for path in ours)
+    return next(filter(None, named), "")
 
 
 def _source(folder: Path, root: PurePosixPath, settings: str) -> PurePosixPath:
@@ -246,8 +299,17 @@ def _django(folder: Path, modules: list[PurePosixPath]) -> str:
     return ""
 
 
-def _manager(folder: Path, root: PurePosixPath, wanted: str) -> tuple[str, list[str], bool]:
+def _manager(
+    folder: Path, root: PurePosixPath, wanted: str, requirements: str
+) -> tuple[str, list[str], bool]:
     """Who manages the packages, the files that are read for it, and whether that is everything."""
+    if requirements:
+        if not (folder / requirements).is_file():
+            raise WorkshopError(
+                f"There is no {requirements} in {folder}.", "--requirements takes a path below it."
+            )
+        files, has_local = _included(folder, PurePosixPath(requirements))
+        return "requirements", files, has_local
     places = list(dict.fromkeys([root, *root.parents]))
     locks = {
         LOCKS[name]: str(place / name)
@@ -275,14 +337,36 @@ def _manager(folder: Path, root: PurePosixPath, wanted: str) -> tuple[str, list[
                 if (folder / place / name).is_file():
                     files, has_local = _included(folder, place / name)
                     return "requirements", files, has_local
-    pyproject = next((p / "pyproject.toml" for p in places if _dependencies(folder / p)), None)
+    pyproject = next((p / "pyproject.toml" for p in places if _has_packages(folder / p)), None)
     if pyproject and wanted in ("", "pyproject"):
         return "pyproject", [str(pyproject)], False
     if wanted not in ("", "nothing"):
         raise WorkshopError(
             f"No file of {wanted} is in {folder}.", f"--manager takes {', '.join(MANAGERS)}."
         )
+    if not wanted:
+        _refuse_what_is_not_known(folder, places)
     return "nothing", [], False
+
+
+def _refuse_what_is_not_known(folder: Path, places: list[PurePosixPath]) -> None:
+    """Raises WorkshopError where packages are named in a way that may be meant, or not."""
+    if any(_told(folder / p / "pyproject.toml").get("tool", {}).get("poetry") for p in places):
+        raise WorkshopError(
+            "pyproject.toml is Poetry's, and poetry.lock is not there.",
+            "Make it with `poetry lock`, then come back. Nothing was written.",
+        )
+    found = [
+        str(path)
+        for path in sorted(_files(folder, "*.txt"), key=lambda path: (len(path.parts), path))
+        if "requirements" in str(path) and not re.search(r"dev|test|docs|lint", str(path))
+    ]
+    if found:
+        raise WorkshopError(
+            f"{found[0]} is there, and nothing says that it holds what a server needs.",
+            f"Say which file does: --requirements {' or '.join(found[:4])}. If none does, say "
+            "--manager nothing.",
+        )
 
 
 def _has_path(pyproject: Path) -> bool:
@@ -310,8 +394,10 @@ def _told(file: Path) -> dict[str, Any]:
         return {}
 
 
-def _dependencies(place: Path) -> list[str]:
-    return list(_told(place / "pyproject.toml").get("project", {}).get("dependencies", []))
+def _has_packages(place: Path) -> bool:
+    """Whether a pyproject.toml names packages in a standard way."""
+    told = _told(place / "pyproject.toml")
+    return bool(told.get("project", {}).get("dependencies") or told.get("dependency-groups"))
 
 
 def _members(folder: Path, root: PurePosixPath) -> list[str]:
@@ -358,17 +444,35 @@ def _python(folder: Path, root: PurePosixPath) -> tuple[str, str]:
         (".tool-versions", r"^python\s+(3\.\d+)"),
         ("runtime.txt", r"^python-(3\.\d+)"),
         ("Pipfile", r"^python_version\s*=\s*[\"'](3\.\d+)"),
-        ("Dockerfile", r"^FROM\s+(?:--\S+\s+)?(?:\S*/)?python:(3\.\d+)"),
+    )
+    of_image = (
+        r"^FROM\s+(?:--\S+\s+)?(?:\S*/)?(?:uv:)?python:?(3\.\d+)|^ARG PYTHON_VERSION=(3\.\d+)"
     )
     for place in places:
         for name, pattern in patterns:
             text = _text(folder / place / name)
             if match := re.search(pattern, text, re.MULTILINE | re.IGNORECASE):
                 return match[1], str(place / name)
+    for file in sorted(_files(folder, "*Dockerfile*"), key=lambda path: (len(path.parts), path)):
+        if match := re.search(of_image, _text(folder / file), re.MULTILINE | re.IGNORECASE):
+            return match[1] or match[2], str(file)
     for place in places:
         if asked := _requires_python(folder / place):
             return _newest(asked), f"requires-python {asked!r} in {place / 'pyproject.toml'}"
     return DEFAULT_PYTHON, "nothing in the project, so the newest that the tutorial knows"
+
+
+def _capped(folder: Path, files: list[str], version: str, where: str) -> tuple[str, str]:
+    """The version, or the newest one that the pinned Django knows, if that is older."""
+    pins = (re.search(_PINNED_DJANGO, _text(folder / file)) for file in files)
+    pin = next((match for match in pins if match), None)
+    if pin is None or "requires-python" not in where and "nothing" not in where:
+        return version, where
+    release = (int(pin[1]), int(pin[2]))
+    newest = next((minor for until, minor in DJANGO_KNOWS if release <= until), 99)
+    if newest < int(version.split(".")[1]):
+        return f"3.{newest}", f"Django {pin[1]}.{pin[2]}, which knows no newer one"
+    return version, where
 
 
 def _requires_python(place: Path) -> str:
@@ -418,7 +522,7 @@ def _procfile(folder: Path) -> dict[str, str]:
 
 
 def _has_build(package: Path) -> bool:
-    """Whether a package.json has a script `build`."""
+    """Whether a package.json has a script that builds."""
     try:
         return "build" in json.loads(_text(package)).get("scripts", {})
     except (json.JSONDecodeError, AttributeError, TypeError):
@@ -428,20 +532,29 @@ def _has_build(package: Path) -> bool:
 def _assets(folder: Path, root: PurePosixPath) -> Assets | None:
     for place in dict.fromkeys([PurePosixPath(), root, PurePosixPath("frontend")]):
         there = folder / place
-        if not _has_build(there / "package.json"):
+        # With a Dockerfile of its own it is another program.
+        is_another = place not in (PurePosixPath(), root) and (there / "Dockerfile").is_file()
+        if is_another or not _has_build(there / "package.json"):
             continue
-        scripts = json.loads(_text(there / "package.json"))["scripts"]
+        package = json.loads(_text(there / "package.json"))
+        scripts = package["scripts"]
         lock = next((name for name in _LOCKS_OF_NODE if (there / name).is_file()), "")
         manager = _LOCKS_OF_NODE.get(lock, "npm")
         first = [name for name in ("package.json", lock, *_NODE_SETTINGS) if name]
         first = [name for name in first if (there / name).is_file()]
         # What one of these starts may need any file of the project.
-        if _NODE_HOOKS & set(scripts) or (there / ".yarn").is_dir() or (there / "patches").is_dir():
+        has_patches = (there / ".yarn").is_dir() or (there / "patches").is_dir()
+        # Those of a workspace are installed with the package.json of each member.
+        is_workspace = "workspaces" in package or "packages:" in _text(
+            there / "pnpm-workspace.yaml"
+        )
+        if _NODE_HOOKS & set(scripts) or has_patches or is_workspace:
             first = []
         told = _text(there / ".nvmrc") or _text(there / ".node-version")
         version = re.match(r"v?(\d+)", told.strip())
         base = f"node:{version[1] if version else _NODE}-slim"
-        return Assets(place, base, manager, lock, tuple(first))
+        script = next(name for name in _BUILDS if name in scripts)
+        return Assets(place, base, manager, lock, tuple(first), script)
     return None
 
 
@@ -473,7 +586,7 @@ def _assigns(text: str) -> bool:
 
 def untranslated(project: Project) -> list[str]:
     """Sources of translations with nothing compiled beside them."""
-    found = _files(project.folder, "*.po")
+    found = [p for p in _files(project.folder, "django*.po") if p.parent.name == "LC_MESSAGES"]
     return sorted(str(p) for p in found if not (project.folder / p.with_suffix(".mo")).is_file())
 
 
@@ -506,7 +619,10 @@ def server_settings(project: Project) -> str:
 
 def celery_module(project: Project) -> str:
     """The module in which the project makes its Celery application; empty without one."""
-    for path in _modules(project.folder, project.manage.parent):
+    modules = list(_modules(project.folder, project.manage.parent))
+    # The one that Django's tasks are found by, where there are several.
+    modules.sort(key=lambda path: not path.name.startswith("celery"))
+    for path in modules:
         text = _text(project.folder / path)
         if "Celery(" not in text:
             continue
@@ -527,4 +643,4 @@ def module_of(project: Project, path: str) -> str:
         if file.is_relative_to(root):
             file = file.relative_to(root)
             break
-    return ".".join(file.with_suffix("").parts)
+    return ".".join(file.with_suffix("").parts).removesuffix(".__init__")

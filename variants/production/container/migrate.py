@@ -57,13 +57,15 @@ def main():
     # One address of a database that accepts and says nothing is not waited for longer.
     os.environ.setdefault("PGCONNECT_TIMEOUT", "5")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
+    # Some settings look at the command.
+    sys.argv = ["manage.py", "migrate", "--noinput", *sys.argv[1:]]
     django.setup()
     connection = connections["default"]
     if connection.vendor == "unknown":
         return print("The project has no database, so there is nothing to migrate.")
     wait_for_database(connection, int(told))
     wait_for_others(connection)
-    execute_from_command_line(["manage.py", "migrate", "--noinput", *sys.argv[1:]])
+    execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":
