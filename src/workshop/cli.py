@@ -25,8 +25,8 @@ from .lesson.workspace import Workspace
 from .paths import DOCKERFILE, EXECUTED, NOTEBOOKS, ROOT, SLIDES, WORKSPACES, copy_carried
 from .show.console import say, write_anywhere
 from .show.display import size
+from .takehome.manager import MANAGERS
 from .takehome.plan import PARTS
-from .takehome.project import MANAGERS
 
 # A name in the grammar of container images, without a digest: [HOST[:PORT]/]PATH[:TAG].
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"

@@ -11,6 +11,7 @@ from workshop.build import buildx
 from workshop.errors import WorkshopError
 from workshop.takehome import ask, command, install, packages, plan, probe, project, write
 from workshop.takehome.plan import Answers
+from workshop.takehome.python import DEFAULT_PYTHON
 
 UV_LOCK = 'version = 1\n[[package]]\nname = "Django"\nversion = "5.2"\n'
 POETRY = {"poetry.lock": ""}
@@ -46,7 +47,7 @@ def test_a_bare_project(tmp_path):
         PurePosixPath("manage.py"), "nothing", "shop.settings",
     )  # fmt: skip
     assert (found.wsgi, found.asgi, found.django) == ("shop/wsgi.py", "shop/asgi.py", "5.2")
-    assert found.python == project.DEFAULT_PYTHON
+    assert found.python == DEFAULT_PYTHON
 
 
 def test_a_stage_to_develop_in_has_the_group_dev(tmp_path):

@@ -15,6 +15,7 @@ from ..show.console import a_person_is_there, agrees, say
 from ..show.display import shorten
 from . import ask, install, plan, project, proof, write
 from .plan import Plan
+from .python import DEFAULT_PYTHON
 from .write import File
 
 
@@ -66,7 +67,7 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
         ready(f"python:{found.python}-slim")
     except WorkshopError as error:
         error.fix += (
-            f" Or take another Python, if its packages allow it: --python {project.DEFAULT_PYTHON}."
+            f" Or take another Python, if its packages allow it: --python {DEFAULT_PYTHON}."
         )
         raise
     if found.assets and "assets" not in wishes.without:
