@@ -77,7 +77,7 @@ def test_run_writes_the_notebook_with_its_outputs(workshop):
     assert done.returncode == 0, done.stderr
     executed = json.loads((EXECUTED / "99-clean-up.ipynb").read_text(encoding="utf-8"))
     counts = [c["execution_count"] for c in executed["cells"] if c["cell_type"] == "code"]
-    assert counts == [1, 2, 3, 4]
+    assert counts == list(range(1, len(counts) + 1)) != []
     assert "no container, image, network or volume of the tutorial is left" in json.dumps(executed)
 
 
