@@ -138,6 +138,32 @@ def asgi_alone(folder):
     strangers.change(folder, "shop/settings.py", 'WSGI_APPLICATION = "shop.wsgi.application"', new)
 
 
+def older_gunicorn(folder):
+    asgi_alone(folder)
+    (folder / "requirements.txt").write_text("django~=5.2.0\ngunicorn==23.0.0\nuvicorn-worker\n")
+
+
+def elsewhere(folder):
+    """Nothing names the settings but the image of before; logs, and an empty package on top."""
+    strangers.split_settings(folder)
+    strangers.write(folder, {
+        "shop/wsgi.py": "from django.core.wsgi import get_wsgi_application\n"
+                        "# os.environ['DJANGO_SETTINGS_MODULE'] = 'wrong.settings'\n"
+                        "application = get_wsgi_application()\n",
+        "manage.py": strangers.MANAGE.format(settings="shop.settings"),
+        "ops/web.Dockerfile": "ENV DJANGO_SETTINGS_MODULE=shop.settings.production\n",
+    })  # fmt: skip
+    (folder / "shop/asgi.py").unlink()
+    logs = (
+        'LOGGING = {"version": 1, "handlers": {"file": {"class": "logging.FileHandler", '
+        '"filename": "server.log"}}, "root": {"handlers": ["file"], "level": "INFO"}}\n'
+        'CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", '
+        '"LOCATION": "cache"}}\n'
+    )
+    server = folder / "shop/settings/production.py"
+    server.write_text(server.read_text() + logs)
+
+
 def allow_list(folder):
     strangers.startproject(folder)
     (folder / ".dockerignore").write_text("*\n!manage.py\n!shop\n")
@@ -283,9 +309,9 @@ def pdm(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
-    [crlf, asgi_alone, no_database, allow_list, needs_variables, compiled, key_in_a_file,
-     follows_debug, stale_requirements, nested, newest_django, poetry, pipenv, pdm,
-     strangers.split_settings],
+    [crlf, asgi_alone, older_gunicorn, elsewhere, no_database, allow_list, needs_variables,
+     compiled, key_in_a_file, follows_debug, stale_requirements, nested, newest_django, poetry,
+     pipenv, pdm, strangers.split_settings],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):
     make(tmp_path)

@@ -819,6 +819,11 @@ def test_a_gunicorn_that_knows_no_asgi_is_said(tmp_path):
     answers = Answers(settings=settings, other=FOLLOWS, packages={"gunicorn": "23.0.0"})
     with pytest.raises(WorkshopError, match=r"gunicorn 23.0.0, and ASGI takes 25"):
         plan.make(project.find(folder), ["django"], answers)
+    for name, worker in plan.UVICORNS.items():
+        answers.packages = {"gunicorn": "23.0.0", name: "1"}
+        files = {f.path: f.text for f in write.files(plan.make(project.find(folder), [], answers))}
+        assert f'worker_class = "{worker}"' in files["container/gunicorn.conf.py"]
+        assert f"gunicorn.app.wsgiapp, {worker.rpartition('.')[0]}" in files["Dockerfile"]
 
 
 def test_a_project_that_nothing_can_serve_is_said(tmp_path):

@@ -27,6 +27,11 @@ GIS = "django.contrib.gis"
 GUNICORN_WITH_APPLICATION = (20, 1)
 # The first one with a worker of its own for ASGI.
 GUNICORN_ASGI = (25,)
+# The workers for ASGI of older ones, and the package of each.
+UVICORNS = {
+    "uvicorn-worker": "uvicorn_worker.UvicornWorker",
+    "uvicorn": "uvicorn.workers.UvicornWorker",
+}
 NODE_WITHOUT_COREPACK = 25
 # What the overlay can add, each with the reason that is told.
 PARTS = {
@@ -152,8 +157,9 @@ def make(
         else "wsgi"
     )
     module, callable_ = _application(project, settings, kind)
+    worker = _worker(kind, answers)
     if answers:
-        _require_server(project, answers, kind, module)
+        _require_server(project, answers, worker, module)
     static = settings.get("static_root", "").rstrip("/")
     if "static_root" in parts or not static.startswith(f"{APP}/"):
         static = f"{APP}/staticfiles"
@@ -189,7 +195,12 @@ def make(
         "pythonpath": _pythonpath(project),
         "workdir": str(project.workdir),
         "kind": kind,
-        "worker_module": "gthread" if kind == "wsgi" else "gasgi",
+        "worker": worker,
+        # The name of gunicorn's own stands for a module.
+        "worker_module": {
+            "gthread": "gunicorn.workers.gthread",
+            "asgi": "gunicorn.workers.gasgi",
+        }.get(worker, worker.rpartition(".")[0]),
         "module": module,
         "callable": callable_,
         "variables": {n: _quoted(v) for n, v in (answers.variables if answers else {}).items()},
@@ -316,15 +327,24 @@ def _asks_for_asgi(project: Project, answers: Answers | None) -> str:
     """A package by which a project with both applications wants ASGI; empty if none."""
     given = answers.packages if answers else {}
     wanted = ["channels", "daphne"]
-    version = given.get("gunicorn", "")
     # With one of these its own way of starting decides, and an older gunicorn can't do it.
-    is_able = not version or _release(version) >= GUNICORN_ASGI
+    is_able = bool(_worker("asgi", answers))
     if is_able and "wsgi" not in project.procfile.get("web", ""):
         wanted += ["uvicorn", "uvicorn-worker", "hypercorn"]
     return next((name for name in wanted if name in given), "")
 
 
-def _require_server(project: Project, answers: Answers, kind: str, module: str) -> None:
+def _worker(kind: str, answers: Answers | None) -> str:
+    """The class of gunicorn's workers; empty where no one for ASGI fits the project's gunicorn."""
+    given = answers.packages if answers else {}
+    if kind == "wsgi":
+        return "gthread"
+    if "gunicorn" not in given or _release(given["gunicorn"]) >= GUNICORN_ASGI:
+        return "asgi"
+    return next((worker for name, worker in UVICORNS.items() if name in given), "")
+
+
+def _require_server(project: Project, answers: Answers, worker: str, module: str) -> None:
     """Raises WorkshopError where there is nothing to serve, or nobody who can."""
     if not answers.settings["urls"]:
         raise WorkshopError(
@@ -343,10 +363,11 @@ def _require_server(project: Project, answers: Answers, kind: str, module: str) 
             f"The project has gunicorn {version}, which reads no application from its settings.",
             "Let the project have a newer gunicorn, or none. Nothing was written.",
         )
-    if kind == "asgi" and version and _release(version) < GUNICORN_ASGI:
+    if not worker:
         raise WorkshopError(
             f"The project has gunicorn {version}, and ASGI takes {GUNICORN_ASGI[0]} or newer.",
-            "Let the project have a newer gunicorn, or none. Nothing was written.",
+            "Let the project have a newer gunicorn, or none, or uvicorn-worker. "
+            "Nothing was written.",
         )
 
 
