@@ -65,7 +65,7 @@ def shell(tmp_path):
 
 @pytest.fixture
 def type_in(shell):
-    """Type the one terminal cell of the chapter that holds a text; it has to succeed."""
+    """Type the commands of the chapter that hold a text; they have to succeed."""
     notebook = nbformat.read(NOTEBOOKS / "05-run-the-container.ipynb", as_version=4)
     typed = [
         cell.source.partition("\n")[2]
@@ -74,7 +74,7 @@ def type_in(shell):
     ]
 
     def one(part, patience_s=0):
-        (commands,) = [cell for cell in typed if part in cell]
+        (commands,) = {cell for cell in typed if part in cell}
         told = []
 
         def succeeds():
