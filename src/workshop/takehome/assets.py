@@ -44,6 +44,7 @@ def has_build(package: Path) -> bool:
 
 
 def assets_of(folder: Path, root: PurePosixPath) -> Assets | None:
+    """What builds files for browsers, at the top, beside manage.py or in `frontend`."""
     for place in dict.fromkeys([PurePosixPath(), root, PurePosixPath("frontend")]):
         there = folder / place
         # With a Dockerfile of its own it is another program.

@@ -102,7 +102,8 @@ def _standard_lists(told: Mapping[str, Any], groups: Collection[str]) -> list[st
     if not found:
         raise WorkshopError(
             "pyproject.toml names packages in groups only.",
-            f"Say which a server needs: --group NAME. It has {', '.join([*extras, *known])}.",
+            f"Say which a server needs: --group NAME. It has {', '.join([*extras, *known])}. "
+            "If none of them, say --manager nothing.",
         )
     return found
 

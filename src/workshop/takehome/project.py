@@ -26,7 +26,10 @@ _GIS = re.compile(
 )
 _APPLICATION = re.compile(r"^\s*application\b|^from\b.*\bimport\b.*\bapplication\b", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
-_SETTINGS_OF_IMAGE = re.compile(r"^\s*(?:ENV\s+)?DJANGO_SETTINGS_MODULE[ =]([\w.]+)", re.MULTILINE)
+# Not those that take-home wrote.
+_SETTINGS_OF_IMAGE = re.compile(
+    r"^\s*(?:ENV\s+)?DJANGO_SETTINGS_MODULE[ =](?!container\.)([\w.]+)", re.MULTILINE
+)
 _STARTPROJECT = re.compile(r"startproject' using Django (\d+\.\d+)")
 
 
@@ -191,11 +194,11 @@ def _application(
 
     Of several the one that lies in the package of the settings.
     """
-    names = (f"{kind}.py", f"{kind}/__init__.py")
     found = [
         path
         for path in modules
-        if str(path).endswith(names) and _APPLICATION.search(text_of(folder / path))
+        if (path.name == f"{kind}.py" or path.parts[-2:] == (kind, "__init__.py"))
+        and _APPLICATION.search(text_of(folder / path))
     ]
     package = manage_settings.split(".")[0]
     found.sort(key=lambda path: (package not in path.parts, len(path.parts), path))
