@@ -62,6 +62,8 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
         folder, wishes.manage, wishes.manager, wishes.python, wishes.groups, wishes.settings,
         wishes.requirements,
     )  # fmt: skip
+    if "assets" in wishes.without:
+        found.assets = None
     say(f"… {found.folder}: Django's answers take a build of its packages")
     try:
         ready(f"python:{found.python}-slim")
@@ -70,7 +72,7 @@ def take_home(folder: Path, wishes: Wishes, ready: Callable[[str], object]) -> i
             f" Or take another Python, if its packages allow it: --python {DEFAULT_PYTHON}."
         )
         raise
-    if found.assets and "assets" not in wishes.without:
+    if found.assets:
         ready(found.assets.base)
     if wishes.check:
         ready(proof.DATABASE)

@@ -182,7 +182,7 @@ def make(
     pinned = pins or {}
     context = {
         "base": f"python:{project.python}-slim",
-        "assets": {} if "assets" in without else _assets(project),
+        "assets": _assets(project),
         "system": system,
         "manager": project.manager,
         "tool": install.TOOLS.get(project.manager, ""),
