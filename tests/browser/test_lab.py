@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import reloading
 import turns
 from playwright.sync_api import TimeoutError, expect
 from waiting import wait_for
@@ -78,17 +79,16 @@ def run(page, cell, number, text=""):
 
 def open_chapter(page, address, name, log):
     """Open a notebook and wait for its kernel; a cell that is run before is not run at all."""
-    # Where the server is slow for a while, JupyterLab says so, and goes on by itself.
+    # Where a request was given up later, JupyterLab says so, and goes on by itself.
     page.add_locator_handler(
         page.locator(".jp-Dialog", has_text="Server Connection Error"),
         lambda dialog: dialog.locator("button.jp-mod-reject").click(),
     )
     # A workspace of JupyterLab's of its own, because the tabs of another test would be there.
     own = address.replace("/lab/tree", f"/lab/workspaces/{secrets.token_hex(4)}/tree")
-    page.goto(own.replace(notebooks.FIRST, name))
-    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=RUN_MS)
     try:
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=RUN_MS)
+        with reloading.until(page.get_by_text("Python 3 (ipykernel) | Idle"), RUN_MS):
+            page.goto(own.replace(notebooks.FIRST, name))
     except TimeoutError:
         state = page.locator("#jp-bottom-panel").inner_text()
         asks = page.locator(".jp-Dialog").all_inner_texts()
@@ -186,8 +186,8 @@ def test_chapter_00_runs_from_the_menu_and_ctrl_c_ends_lab(lab, browser):
     before = file.read_bytes()
 
     page = browser.new_page(viewport={"width": 1280, "height": 1600})
-    page.goto(address)
-    page.get_by_role("heading", name="Start here").wait_for(timeout=60_000)
+    with reloading.until(page.get_by_role("heading", name="Start here"), RUN_MS):
+        page.goto(address)
     assert "token=" in address
 
     # What is stored in the file would pass for an answer: clear it first.

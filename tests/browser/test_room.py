@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import reloading
 import requests
 import waiting
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 
 from workshop.bases import images
 from workshop.engine import client
@@ -73,14 +74,16 @@ def compose(copy: Path, environment: dict[str, str], *words: str) -> str:
     return done.stdout
 
 
-def enter(browser: Browser, address: str, name: str, password: str) -> Page:
-    """Log in, as a participant does; gives the page that comes then."""
+def enter(browser: Browser, address: str, name: str, password: str, shows: str) -> Page:
+    """Log in, as a participant does; gives the page that comes then, which ``shows`` this."""
     waiting.wait_for(lambda: _answers(f"{address}/hub/login"), 120)
     page = browser.new_context().new_page()
-    page.goto(address)
+    with reloading.until(page.get_by_label("Username"), 120_000):
+        page.goto(address)
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    with reloading.until(page.locator(shows).first, 300_000):
+        page.get_by_role("button", name="Sign in").click()
     return page
 
 
@@ -92,16 +95,14 @@ def _answers(address: str) -> bool:
 
 
 def test_with_another_password_nobody_gets_in(browser: Browser, hub: Hub) -> None:
-    page = enter(browser, hub[0], "eve", "another one")
-    expect(page.get_by_text("Invalid username or password")).to_be_visible()
+    enter(browser, hub[0], "eve", "another one", "text=Invalid username or password")
     assert not (hub[2] / "room/eve").exists()
 
 
 def test_each_participant_has_notebooks_of_their_own(browser: Browser, hub: Hub) -> None:
     address, environment, copy = hub
     for name in ("ada", "grace"):
-        page = enter(browser, address, name, PASSWORD)
-        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=300_000)
+        page = enter(browser, address, name, PASSWORD, ".jp-Notebook .jp-CodeCell")
         assert f"/user/{name}/lab/tree/notebooks/00-start-here.ipynb" in page.url
         assert (copy / "room" / name / "dockerfile-for-django-devs/notebooks").is_dir()
         page.context.close()
