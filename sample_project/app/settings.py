@@ -165,6 +165,8 @@ CELERY_BEAT_SCHEDULE = {
     "thumbnails that the queue lost": {
         "task": "reading.tasks.make_waiting_thumbnails",
         "schedule": 60,
+        # While no worker runs, they don't pile up in the queue.
+        "options": {"expires": 60},
     },
 }
 # Resizing one cover takes no time. This makes it long, to see what happens then.

@@ -2,6 +2,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
 from .models import Book
+from .thumbnails import MAX_PIXELS
 
 IMAGE_TYPES = {"image/jpeg", "image/png", "image/webp", "image/gif"}
 MAX_COVER_BYTES = 2 * 1024 * 1024
@@ -36,7 +37,9 @@ class BookForm(forms.ModelForm):
         # A cover that is stored already, or none at all, is not checked again.
         if not isinstance(cover, UploadedFile):
             return cover
-        if cover.size > MAX_COVER_BYTES:
+        # Django has looked at the picture, and keeps what it found.
+        pixels = cover.image.width * cover.image.height
+        if cover.size > MAX_COVER_BYTES or pixels > MAX_PIXELS:
             raise forms.ValidationError(f"This image is too large. {CHOOSE_IMAGE}")
         # Django sets content_type from the bytes; the browser's word is not used.
         if cover.content_type not in IMAGE_TYPES:

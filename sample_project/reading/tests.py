@@ -1,7 +1,9 @@
 import os
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from io import BytesIO, StringIO
 from pathlib import Path
 from unittest import mock, skipUnless
@@ -87,7 +89,7 @@ class SearchTests(TestCase):
                 self.assertNotContains(response, "Flatland")
 
     def test_nothing_found(self):
-        response = self.client.get("/", {"q": "<whale>"})
+        response = self.client.get("/", {"q": "<whale>\0"})
         self.assertContains(response, "No books with these words.")
         self.assertContains(response, 'value="&lt;whale&gt;"')
 
@@ -182,6 +184,53 @@ class UploadTests(TransactionTestCase):
         with self.assertLogs("reading.thumbnails", "ERROR"):
             call_command("make_thumbnails", stdout=StringIO())
         self.assertContains(self.client.get("/"), "Its cover can't be read.")
+
+    def test_a_cover_that_breaks_the_decoder_keeps_no_other_waiting(self):
+        # More text than PIL takes, behind the pixels, where only a decoder looks.
+        chunk = b"zTXt" + b"note\0\0" + zlib.compress(b"x" * 2_000_000)
+        chunk = struct.pack(">I", len(chunk) - 4) + chunk
+        chunk += struct.pack(">I", zlib.crc32(chunk[4:]))
+        # The last twelve bytes end the picture.
+        odd = image_bytes()[:-12] + chunk + image_bytes()[-12:]
+        with mock.patch("reading.thumbnails._send"):
+            self.upload("emma.png", image_bytes())
+            add(
+                self.client,
+                title="Persuasion",
+                cover=SimpleUploadedFile("odd.png", odd),
+            )
+        with self.assertLogs("reading.thumbnails", "ERROR"):
+            call_command("make_thumbnails", stdout=StringIO())
+        status = dict(Book.objects.values_list("title", "thumbnail_status"))
+        self.assertEqual(status, {"Emma": "ready", "Persuasion": "failed"})
+
+    def test_too_many_pixels_are_refused(self):
+        buffer = BytesIO()
+        Image.new("1", (6000, 5000)).save(buffer, "PNG")
+        response = self.upload("emma.png", buffer.getvalue())
+        self.assertContains(response, "This image is too large.")
+
+    def test_a_book_is_added_though_the_thumbnail_has_no_room(self):
+        full = OSError(28, "No space left on device")
+        with (
+            mock.patch("reading.thumbnails.make", side_effect=full),
+            self.assertLogs("reading.thumbnails", "ERROR"),
+        ):
+            response = self.upload("emma.png", image_bytes())
+        self.assertContains(response, "is on your list.")
+        self.assertEqual(Book.objects.get().thumbnail_status, "waiting")
+
+    def test_a_thumbnail_of_the_cover_before_is_not_taken(self):
+        with mock.patch("reading.thumbnails._send"):
+            self.upload("emma.png", image_bytes())
+        book = Book.objects.get()
+
+        def another(_):
+            Book.objects.update(cover="covers/another.png")
+
+        with mock.patch("reading.thumbnails.time.sleep", another):
+            thumbnails.make(book.pk)
+        self.assertEqual(Book.objects.get().thumbnail_status, "waiting")
 
     def test_a_broker_that_is_away_loses_no_book(self):
         broker = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}

@@ -14,6 +14,8 @@ from .models import Book
 logger = logging.getLogger(__name__)
 
 SIZE = (112, 168)
+# Its pixels are what a picture takes in memory: four bytes each.
+MAX_PIXELS = 25_000_000
 
 
 def order(book):
@@ -29,7 +31,11 @@ def order(book):
 
 def _send(pk):
     if not settings.CELERY_BROKER_URL:
-        make(pk)
+        try:
+            make(pk)
+        except OSError as error:
+            # The book is added already.
+            logger.error("The thumbnail of book %s has to wait: %s", pk, error)
         return
     # Installed where there are workers.
     from kombu.exceptions import OperationalError
@@ -48,21 +54,28 @@ def make(pk):
     if book is None or not book.cover:
         return
     time.sleep(settings.THUMBNAIL_SECONDS)
+    # Another cover may have come meanwhile. It has a thumbnail of its own to wait for.
+    same = Book.objects.filter(pk=pk, cover=book.cover.name)
     try:
-        with book.cover.open() as file, Image.open(file) as image:
-            small = ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), SIZE)
-    except (OSError, Image.DecompressionBombError) as error:
+        small = _small(book.cover)
+    # A decoder of pictures raises whatever a broken one leads to.
+    except Exception as error:
         logger.error("The cover of book %s can't be read: %s", pk, error)
-        Book.objects.filter(pk=pk).update(thumbnail_status=Book.Thumbnail.FAILED)
+        same.update(thumbnail_status=Book.Thumbnail.FAILED)
         return
     content = BytesIO()
     small.save(content, "JPEG", quality=85)
     name = f"thumbnails/{pk}.jpg"
     book.thumbnail.storage.save(name, ContentFile(content.getvalue()))
-    Book.objects.filter(pk=pk).update(
-        thumbnail=name, thumbnail_status=Book.Thumbnail.READY
-    )
+    same.update(thumbnail=name, thumbnail_status=Book.Thumbnail.READY)
     logger.info("The thumbnail of book %s is made.", pk)
+
+
+def _small(cover):
+    with cover.open() as file, Image.open(file) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError("it has too many pixels")
+        return ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), SIZE)
 
 
 def make_waiting(seconds=60):

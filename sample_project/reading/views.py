@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 
 @require_safe
 def book_list(request):
-    words = request.GET.get("q", "").strip()
+    # PostgreSQL takes no text with a NUL in it.
+    words = request.GET.get("q", "").replace("\0", "").strip()
     books = list(Book.objects.search(words) if words else Book.objects.all())
     shelves = [
         (label, [book for book in books if book.status == value])
