@@ -131,6 +131,54 @@ ALLOWED_HOSTS = os.environ["ALLOWED_HOSTS"].split(",")
     )
 
 
+def celery(folder: Path) -> Path:
+    """A project with tasks, and Redis between it and its worker."""
+    startproject(folder)
+    application = """\
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+app = Celery("shop", broker=os.environ.get("REDIS_URL", "redis://localhost:6379/0"))
+app.autodiscover_tasks()
+"""
+    return write(
+        folder,
+        {
+            "shop/celery.py": application,
+            "shop/__init__.py": "from .celery import app as celery_app\n",
+            "requirements.txt": "django~=5.2.0\ncelery[redis]\n",
+        },
+    )
+
+
+def database_at_import(folder: Path) -> Path:
+    """Settings in a package that need a variable, and that ask the database they name."""
+    split_settings(folder)
+    server = folder / "shop" / "settings" / "production.py"
+    asked = """\
+
+import dj_database_url
+
+DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
+if "sqlite" in DATABASES["default"]["ENGINE"]:
+    import sqlite3
+
+    asked = sqlite3.connect(DATABASES["default"]["NAME"])
+else:
+    import psycopg
+
+    asked = psycopg.connect(os.environ["DATABASE_URL"])
+with asked:
+    SITE_NUMBER = asked.execute("SELECT 1").fetchone()[0]
+asked.close()
+"""
+    server.write_text(server.read_text(encoding="utf-8") + asked, encoding="utf-8")
+    packages = "django~=5.2.0\ndj-database-url\npsycopg[binary]\n"
+    return write(folder, {"requirements.txt": packages})
+
+
 def change(folder: Path, path: str, old: str, new: str) -> None:
     """Replace ``old``, which has to be there, in a file of a project."""
     text = (folder / path).read_text(encoding="utf-8")

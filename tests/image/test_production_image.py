@@ -55,6 +55,23 @@ for connection in connections:
 """
 
 
+# A database that takes connections and says nothing; more questions than there are threads.
+SILENT_DATABASE = """
+import os, queue, socket, threading, urllib.error, urllib.request
+database = socket.create_server(("127.0.0.1", 9999), backlog=64)
+answers = queue.Queue()
+def ask(path):
+    try:
+        return urllib.request.urlopen("http://127.0.0.1:8000" + path, timeout=300).status
+    except urllib.error.HTTPError as error:
+        return error.code
+for _ in range(20):
+    threading.Thread(target=lambda: answers.put(ask("/readyz")), daemon=True).start()
+print([answers.get(timeout=300) for _ in range(19)], ask("/livez"), flush=True)
+os._exit(0)
+"""
+
+
 @pytest.fixture(scope="module")
 def production(left_clean):
     """variants/production.Dockerfile with its files, built as a reader would."""
@@ -198,11 +215,11 @@ def client():
     waited_for = True
     while True:
         try:
-            connection = socket.create_connection(("server", 8000), timeout=2)
+            connection = socket.create_connection(("server", 8000), timeout=60)
         except OSError:
             return
         with connection:
-            connection.settimeout(20)
+            connection.settimeout(60)
             time.sleep(0.05)
             try:
                 connection.sendall(b"GET /healthz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n")
@@ -238,13 +255,29 @@ def test_03_nobody_who_comes_while_it_stops_is_lost(production):
                 with production.start(
                     "-c", KEEP_ASKING, name="clients", options=options, ready="begun"
                 ) as clients:
-                    server.stop()
-                    client.connect().api.wait(clients.name, timeout=60)
+                    server.stop(timeout=60)
+                    client.connect().api.wait(clients.name, timeout=180)
                     answered, lost = json.loads(clients.logs().splitlines()[-1])
             assert answered >= 8, "every client was answered before it stopped"
             assert lost == 0
     finally:
         production.remove_network(network)
+
+
+@pytest.mark.slow
+def test_03_it_ends_by_itself_after_its_delay(start):
+    server = start(env={"STOP_DELAY": "1"}, ready="Booting worker")
+    engine = client.connect().api
+    engine.kill(server.name, "TERM")
+    assert engine.wait(server.name, timeout=180)["StatusCode"] == 0
+
+
+@pytest.mark.slow
+def test_03_a_database_that_says_nothing_takes_one_thread_and_no_more(start):
+    env = {"WEB_CONCURRENCY": "1", "DATABASE_URL": "postgres://x:x@127.0.0.1:9999/x"}
+    server = start(env=env, ready="Booting worker")
+    done = server.exec("python", "-c", SILENT_DATABASE)
+    assert done.stdout == f"{[503] * 19} 200\n", done.stderr
 
 
 # 4, 5, 6: what the process may do

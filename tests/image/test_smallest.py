@@ -72,6 +72,42 @@ def test_any_user_of_group_0_may_run_it(smallest, user):
     assert done.status == 0, done
 
 
+@pytest.mark.parametrize(("code", "status"), [("pass", 0), ("exit(7)", 7)])
+def test_it_passes_the_exit_status_of_a_command_on(smallest, code, status):
+    assert smallest.run("python", "-c", code).status == status
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("WEB_CONCURRENCY", "0"), ("WEB_THREADS", "many"), ("STOP_DELAY", "-1")]
+)
+def test_an_odd_setting_is_refused_by_name(smallest, name, value):
+    done = smallest.run("server", env={**ENV, name: value})
+    assert done.status != 0
+    assert f"{name} is {value!r}" in done.stderr
+
+
+def test_an_unknown_command_fails_and_says_what_is_known(smallest):
+    done = smallest.run("worker-of-sorts", env=ENV)
+    assert done.status == 127
+    assert "'worker-of-sorts'. Known: server, migrate" in done.stderr
+
+
+def test_it_serves_on_a_read_only_root_and_is_ready_once_migrated(smallest):
+    options = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+    with containers.start(smallest.tag, options=options, env=ENV, port=8000) as server:
+        entrypoint = ("python", "/app/container/entrypoint.py")
+        assert server.exec(*entrypoint, "migrate", "--verbosity", "0").status == 0
+        assert server.site.get("/").status_code == 200
+        assert server.exec(*entrypoint, "live").status == 0
+        assert server.exec(*entrypoint, "ready").status == 0
+
+
+def test_it_runs_as_a_number_that_is_not_root_and_holds_no_secret(smallest):
+    assert smallest.config()["User"] == "10001:10001"
+    found = {finding.kind for finding in smallest.look().unwanted().findings}
+    assert not {kind for kind in found if "secret" in kind or kind == "compilers"}
+
+
 def test_a_word_that_is_none_is_told_what_there_is(smallest):
     done = smallest.run("", env=ENV)
     assert (done.status, "Known: server, migrate" in done.stderr) == (127, True)

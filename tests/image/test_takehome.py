@@ -222,7 +222,29 @@ def nested(folder):
 
 
 def newest_django(folder):
+    strangers.startproject(folder, django="6.1")
+
+
+def django_before_it(folder):
     strangers.startproject(folder, django="6.0")
+
+
+def behind_a_proxy(folder):
+    """It redirects to HTTPS, and answers under a name that is not this machine's."""
+    strangers.startproject(folder)
+    wanted = 'SECURE_SSL_REDIRECT = True\nALLOWED_HOSTS = ["shop.example"]'
+    strangers.change(folder, "shop/settings.py", "ALLOWED_HOSTS = []", wanted)
+
+
+def two_databases(folder):
+    """Both are SQLite among the code; and a log goes to a folder that no image has."""
+    strangers.startproject(folder)
+    with (folder / "shop" / "settings.py").open("a") as settings:
+        settings.write(
+            'DATABASES["logs"] = {**DATABASES["default"], "NAME": BASE_DIR / "logs.sqlite3"}\n'
+            'LOGGING = {"version": 1, "handlers": {"file": {"class": "logging.FileHandler", '
+            '"filename": "/var/log/shop/x.log"}}, "loggers": {"shop": {"handlers": ["file"]}}}\n'
+        )
 
 
 POETRY = """\
@@ -310,8 +332,9 @@ def pdm(folder):
 @pytest.mark.parametrize(
     "make",
     [crlf, asgi_alone, older_gunicorn, elsewhere, no_database, allow_list, needs_variables,
-     compiled, key_in_a_file, follows_debug, stale_requirements, nested, newest_django, poetry,
-     pipenv, pdm, strangers.split_settings],
+     compiled, key_in_a_file, follows_debug, stale_requirements, nested, newest_django,
+     django_before_it, poetry, pipenv, pdm, behind_a_proxy, two_databases,
+     strangers.split_settings, strangers.database_at_import],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):
     make(tmp_path)
@@ -321,6 +344,35 @@ def test_other_shapes_serve_without_an_edit(tmp_path, make):
         found.name.partition(" only")[0] for found in report.properties if found.state == "holds"
     }
     assert {"its migrations run", "it says that it is ready"} <= held
+
+
+@pytest.mark.slow
+def test_what_belongs_to_a_developer_is_not_in_the_image(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    strangers.write(folder, {
+        ".env": "SECRET_KEY=x\n", ".git/config": "", ".venv/pyvenv.cfg": "", "db.sqlite3": "",
+        "shop/.env": "SECRET_KEY=x\n",
+    })  # fmt: skip
+    report, _ = proved(folder)
+    assert failed(report) == []
+    names = [
+        word for name in (".env", ".git", ".venv", "db.sqlite3") for word in ("-o", "-name", name)
+    ]
+    tag = f"{session.prefix()}/{ask.CHAPTER}:proof"
+    found = containers.run(tag, ["find", "/app", *names[1:]], chapter=ask.CHAPTER)
+    assert (found.status, found.lines) == (0, [])
+    listed = containers.run(tag, ["find", "/app", "-name", "manage.py"], chapter=ask.CHAPTER)
+    assert listed.lines == ["/app/manage.py"]
+
+
+@pytest.mark.slow
+def test_tasks_have_a_process_type_that_starts(tmp_path):
+    report, _ = proved(strangers.celery(tmp_path))
+    assert failed(report) == []
+    tag = f"{session.prefix()}/{ask.CHAPTER}:proof"
+    for kind in ("worker", "beat"):
+        done = containers.run(tag, [kind, "--help"], chapter=ask.CHAPTER)
+        assert (done.status, f" {kind} [OPTIONS]" in done.stdout) == (0, True), done
 
 
 @pytest.mark.slow

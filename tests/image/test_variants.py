@@ -1,18 +1,22 @@
 """The article's variations as files: each builds the sample project, and serves the same pages."""
 
 import difflib
+import json
 import re
 import shutil
 
 import pytest
 
 from workshop.build.buildx import BuildFailed
+from workshop.engine import client
 from workshop.lesson.workspace import Workspace
 from workshop.paths import DOCKERFILE, VARIANTS
 
 pytestmark = [pytest.mark.usefixtures("left_clean"), pytest.mark.slow]
 
 ENV = {"SECRET_KEY": "a-key-for-tests-only", "DATABASE_URL": "sqlite:////tmp/db.sqlite3"}
+# A value that is easy to find again, in a file that must stay out of the image.
+SECRET = "a-secret-that-no-image-may-hold"
 NAMES = ("pip", "poetry", "hashes", "sqlite", "python-version", "asgi")
 
 
@@ -29,6 +33,7 @@ def spaces(left_clean):
             # What belongs beside it, also where the Dockerfile is the article's.
             if (VARIANTS / name).is_dir():
                 shutil.copytree(VARIANTS / name, found.path, dirs_exist_ok=True)
+            found.write(".env", f"SECRET_KEY={SECRET}\n")
             found.build()
             made[name] = found
         return made[name]
@@ -49,6 +54,58 @@ def test_it_serves_the_same_pages(spaces, name):
         assert site.get("/admin/login/").status_code == 200
         sent = site.post("/add/", data={"title": "Emma", "author": "Jane Austen", "status": "want"})
         assert "Emma" in sent.text
+
+
+# What test_article_image.py asks of the article's image.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_as_a_user_without_privileges(spaces, name):
+    assert spaces(name).sh("id -un; id -gn").lines == ["appuser", "appuser"]
+    assert spaces(name).sh("id -u").lines != ["0"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_holds_no_compiler_and_no_wheels(spaces, name):
+    found = spaces(name).sh("which gcc g++ cc c++ make ld uv poetry; ls -d /wheels /app/wheels")
+    assert found.stdout == ""
+    assert found.stderr.count("No such file or directory") == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_static_files_have_hashed_names_and_an_owner(spaces, name):
+    listed = spaces(name).sh("stat -c '%U:%G' staticfiles/staticfiles.json; cat staticfiles/*.json")
+    owner, manifest = listed.stdout.split("\n", 1)
+    assert owner == "appuser:appuser"
+    hashed = json.loads(manifest)["paths"]["reading/site.css"]
+    assert hashed != "reading/site.css"
+    assert spaces(name).sh(f"test -s staticfiles/{hashed}").status == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_media_can_be_written_to_and_the_code_folder_cannot(spaces, name):
+    done = spaces(name).sh("echo x > /app/media/x && cat /app/media/x; touch /app/new")
+    assert done.stdout == "x\n"
+    assert "Permission denied" in done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_projects_own_tests_pass_in_it(spaces, name):
+    done = spaces(name).run("manage.py", "test", options=["--entrypoint=python"])
+    assert done.status == 0, done
+    assert "Ran 0 tests" not in done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_holds_no_secret(spaces, name):
+    image = client.connect().images.get(spaces(name).tag)
+    told = json.dumps([image.history(), image.attrs])
+    assert "collectstatic" in told
+    assert SECRET not in told
+    found = spaces(name).sh(f"ls -A /app; grep -rl {SECRET} /app /home /tmp")
+    assert "manage.py" in found.lines
+    assert ".env" not in found.lines
+    assert not [line for line in found.lines if line.startswith("/")]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "asgi"])

@@ -2,6 +2,11 @@
 
 import importlib.metadata
 import json
+import logging.config
+import subprocess
+import sys
+import threading
+import types
 from pathlib import PurePosixPath
 
 import pytest
@@ -9,7 +14,17 @@ import strangers
 
 from workshop.build import buildx
 from workshop.errors import WorkshopError
-from workshop.takehome import ask, command, install, packages, plan, probe, project, write
+from workshop.takehome import (
+    ask,
+    command,
+    install,
+    packages,
+    plan,
+    probe,
+    project,
+    proof,
+    write,
+)
 from workshop.takehome.plan import Answers
 from workshop.takehome.python import DEFAULT_PYTHON
 
@@ -90,6 +105,25 @@ def test_two_manage_py_are_a_question(tmp_path):
         project.find(tmp_path)
     assert "--manage" in caught.value.fix
     assert project.find(tmp_path, manage="two/manage.py").manage.parent == PurePosixPath("two")
+
+
+def test_the_depth_of_a_manage_py_says_nothing_unless_it_is_at_the_top(tmp_path):
+    for place in ("example", "apps/site"):
+        strangers.startproject(tmp_path, place=place)
+    with pytest.raises(WorkshopError, match=r"example/manage.py, apps/site/manage.py"):
+        project.find(tmp_path)
+    strangers.startproject(tmp_path)
+    assert project.find(tmp_path).manage == PurePosixPath("manage.py")
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [("", "container.py"), ("src", "src/container.py"), ("src", "src/container/__init__.py")],
+)
+def test_another_module_of_the_sets_name_is_said(tmp_path, place, path):
+    folder = strangers.write(strangers.startproject(tmp_path, place=place), {path: ""})
+    with pytest.raises(WorkshopError, match=f"import {path} in the place of"):
+        project.find(folder)
 
 
 @pytest.mark.parametrize("name", ["node_modules", ".venv", "site-packages"])
@@ -241,6 +275,39 @@ def test_a_procfile_names_process_types(tmp_path):
     assert list(commands) == ["migrate", "worker"]
 
 
+def test_commands_of_a_procfile_run_where_it_lies(tmp_path):
+    folder = strangers.startproject(tmp_path, place="src")
+    (folder / "Procfile").write_text("worker: python src/manage.py work\n")
+    command = decided(folder).context["commands"]["worker"]
+    assert command == "env --chdir=/app python src/manage.py work"
+
+
+def test_commands_of_a_compose_file_are_process_types(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    (folder / "docker-compose.yml").write_text("""\
+services:
+  web: {build: ., image: shop, command: python manage.py runserver 0.0.0.0:8000}
+  worker: {image: shop, command: [celery, -A, shop, worker]}
+  mail: {build: ., command: python manage.py send_mail --forever}
+  ours: {build: ., command: worker}
+  odd: {build: ., command: sh -c "a && b"}
+  cache: {image: redis, command: redis-server --save 60}
+""")
+    made = decided(folder)
+    assert made.context["commands"] == {
+        "migrate": "python -m container.migrate",
+        "worker": "celery -A shop worker",
+        "mail": "python manage.py send_mail --forever",
+    }
+    assert "Not taken from the Compose file: the commands of odd." in made.notes
+
+
+@pytest.mark.parametrize("text", ["services: [", "- a", "services: {web: !reset null}", ""])
+def test_a_compose_file_that_says_nothing_is_left_alone(tmp_path, text):
+    folder = strangers.write(strangers.startproject(tmp_path), {"compose.yaml": text})
+    assert project.find(folder).compose == {}
+
+
 def test_assets_are_built_in_a_stage_of_their_own(tmp_path):
     files = {
         "frontend/package.json": '{"scripts": {"build": "vite build"}}',
@@ -253,6 +320,8 @@ def test_assets_are_built_in_a_stage_of_their_own(tmp_path):
     packages = "COPY frontend/package.json frontend/package-lock.json ./\nRUN npm ci\n"
     assert packages + "COPY . /app\nRUN npm run build" in text
     assert "COPY --from=assets /app /app" in text
+    # Also those of the members of a workspace.
+    assert "&& find /app -name node_modules -prune -exec rm -rf {} +\n" in text
 
 
 def test_packages_that_run_a_script_of_the_project_are_installed_behind_it(tmp_path):
@@ -520,6 +589,32 @@ def test_what_is_locked_and_not_installed_does_not_count(tmp_path):
     assert made.context["system"].build == ()
 
 
+def test_what_is_added_leaves_the_projects_packages_as_they_are(monkeypatch):
+    """pip's own words: without the constraints, dj-database-url brings a newer Django."""
+    asked = []
+
+    def run(image, command, **settings):
+        asked.append(command)
+        return types.SimpleNamespace(status=0, stdout='{"install": []}')
+
+    monkeypatch.setattr(ask, "tag", lambda: "asking")
+    monkeypatch.setattr(ask.containers, "run", run)
+    assert ask.versions(["dj-database-url"], {"django": "3.2.25", "pytz": "2026.1"}) == {}
+    ((_, _, script, _, kept, *extras),) = asked
+    assert "--constraint /tmp/installed" in script
+    assert kept == "django==3.2.25\npytz==2026.1"
+    assert extras == ["dj-database-url"]
+
+
+@pytest.mark.parametrize(
+    ("django", "driver"), [("3.2.25", "psycopg2-binary"), ("4.2", "psycopg[binary]")]
+)
+def test_an_older_django_gets_the_driver_that_it_knows(tmp_path, django, driver):
+    found = project.find(strangers.startproject(tmp_path))
+    answers = Answers(settings={**NOTHING, "django": django}, other={**FOLLOWS, "databases": {}})
+    assert driver in plan.make(found, ["django"], answers).extras
+
+
 def test_a_database_that_the_project_reads_from_the_variable_stays_its_own(tmp_path):
     sqlite = {"default": {"engine": "django.db.backends.sqlite3", "name": "/tmp/build.sqlite3"}}
     found = project.find(strangers.startproject(tmp_path))
@@ -584,6 +679,17 @@ def test_what_the_project_says_of_its_database_besides_the_address_stays(tmp_pat
     )
     assert (found["ENGINE"], found["NAME"], found["ATOMIC_REQUESTS"]) == (after, "y", True)
     assert found["OPTIONS"] == ({"a": 1} if engine == after else {})
+
+
+def test_an_empty_address_is_none(tmp_path):
+    engine = "django.db.backends.postgresql"
+    other = {**FOLLOWS, "databases": {"default": {"host": "db"}}}
+    database = {"default": {"engine": engine, "name": "x", "host": "db"}}
+    made = decided(strangers.startproject(tmp_path), other=other, databases=database)
+    own = {"default": {"ENGINE": engine, "NAME": "x"}}
+    # For an empty one dj-database-url has no answer at all.
+    found = _after(write.settings(made), {"DATABASE_URL": ""}, {"none": 1}, DATABASES=own)
+    assert found == own["default"]
 
 
 def test_an_address_may_name_less_than_a_server(tmp_path):
@@ -724,6 +830,9 @@ def test_a_gunicorn_that_takes_no_application_from_its_settings_is_said(tmp_path
     [
         ({"shop/locale/de/LC_MESSAGES/django.po": ""}, "django.po is not compiled"),
         ({"theme/package.json": '{"scripts": {"build": "x"}}'}, "`build` of theme/package.json"),
+        ({"theme/package.json": '{"scripts": {"build:prod": "x"}}'}, "`build:prod` of theme/"),
+        ({"certs/ca.pem": ""}, "Left out of the image, as all keys and certificates: certs/ca.pem"),
+        ({"gunicorn.conf.py": ""}, "gunicorn.conf.py is not read"),
     ],
 )
 def test_what_the_build_does_not_do_is_said(tmp_path, files, says):
@@ -776,6 +885,42 @@ def test_a_file_that_sets_the_settings_whatever_the_container_says_is_found(
 def test_uploads_may_lie_outside_of_the_project(tmp_path, media, is_writable):
     made = decided(strangers.startproject(tmp_path), media_root=media)
     assert (media.rstrip("/") in made.context["writable"]) == is_writable
+
+
+@pytest.mark.parametrize(
+    ("media", "dirs", "is_left_out", "is_writable", "why"),
+    [
+        ("/app/media", [], True, True, ""),
+        (
+            "/app/shop",
+            [],
+            False,
+            False,
+            "its code is there. So what is in it ships, and the process can't write",
+        ),
+        ("/app/static/images", ["static"], False, True, "STATICFILES_DIRS names that folder"),
+        ("/app/given", [], False, True, "git tracks files there"),
+        ("/app/empty", [], True, True, ""),
+    ],
+)
+def test_uploads_among_files_of_the_project_leave_these_in_the_image(
+    tmp_path, media, dirs, is_left_out, is_writable, why
+):
+    folder = strangers.startproject(tmp_path)
+    strangers.write(folder, {"given/logo.png": "", "empty/.gitkeep": "", "media/mine.png": ""})
+    for words in (["init"], ["add", "given", "empty"]):
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+    made = decided(folder, media_root=media, static_dirs=dirs)
+    assert (media.removeprefix("/app/") in made.context["private"]) is is_left_out
+    assert (media in made.context["writable"]) is is_writable
+    told = [note for note in made.notes if "Uploads go to" in note]
+    assert (why in told[0]) if why else (told == [])
+
+
+def test_a_folder_has_no_way_up_in_its_name():
+    assert probe.folder("/app/shop/../static/") == "/app/static"
+    assert probe.folder(None) == ""
+    assert probe.static_dirs(["static", ("prefix", "/app/a/../b")]) == ["static", "/app/b"]
 
 
 @pytest.mark.parametrize(
@@ -884,6 +1029,42 @@ def test_sqlite_among_the_code_moves_to_a_folder_of_its_own(tmp_path):
     assert made.context["writable"] == ["/app/data"]
 
 
+@pytest.mark.parametrize("follows", [True, False])
+def test_every_sqlite_file_among_the_code_moves(tmp_path, follows):
+    engine = "django.db.backends.sqlite3"
+    names = {
+        "default": "x" if follows else "/app/db.sqlite3", "logs": "/app/logs/db.sqlite3",
+        "kept": "/app/src/../data/kept.db", "memory": ":memory:",
+    }  # fmt: skip
+    databases = {
+        alias: {"engine": engine, "name": name, "host": ""} for alias, name in names.items()
+    }
+    if follows:
+        databases["default"]["engine"] = "postgresql"
+    other = FOLLOWS if follows else {**FOLLOWS, "databases": {}}
+    made = decided(strangers.startproject(tmp_path), databases=databases, other=other)
+    assert made.parts == ["database"]
+    assert made.context["writable"] == ["/app/data"]
+    own = {alias: {"ENGINE": engine, "NAME": name} for alias, name in names.items()}
+    _after(write.settings(made), DATABASES=own)
+    assert {alias: database["NAME"] for alias, database in own.items()} == {
+        "default": "x" if follows else "/app/data/db.sqlite3",
+        "logs": "/app/data/logs-db.sqlite3",
+        "kept": "/app/src/../data/kept.db",
+        "memory": ":memory:",
+    }
+    assert any("migrate --database kept" in note for note in made.notes)
+
+
+def test_a_database_among_the_code_makes_no_code_writable(tmp_path):
+    database = {"default": {"engine": "django.db.backends.sqlite3", "name": "/app/db.sqlite3"}}
+    found = project.find(strangers.startproject(tmp_path))
+    answers = Answers(settings={**NOTHING, "databases": database}, other=FOLLOWS)
+    made = plan.make(found, ["django"], answers, without=["database"])
+    assert made.context["writable"] == ["/app/data"]
+    assert any("/app/db.sqlite3 lies among the code" in note for note in made.notes)
+
+
 def test_static_files_that_go_elsewhere_are_not_collected(tmp_path):
     made = decided(strangers.startproject(tmp_path), stores_here=False)
     assert "collectstatic" not in write.dockerfile(made).split("touch /tmp/before")[1]
@@ -918,6 +1099,25 @@ def test_a_dockerfile_that_is_there_stays(tmp_path):
     write.write(made, write.files(made))
     assert (folder / "Dockerfile").read_text() == "FROM scratch\n"
     assert "AS builder" in (folder / "container" / "Dockerfile").read_text()
+
+
+def test_a_dockerfile_of_the_projects_own_is_compared(tmp_path, capsys):
+    folder = strangers.startproject(tmp_path)
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    command.choose(write.files(decided(folder)), yes=True)
+    said = capsys.readouterr().err
+    assert "--- the project's own" in said
+    assert "-FROM scratch" in said
+
+
+def test_a_dockerfile_of_an_earlier_set_is_compared_and_not_kept(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    made = decided(folder)
+    write.write(made, write.files(made))
+    assert {file.state for file in write.files(made)} == {"same"}
+    again = write.files(decided(folder, media_root="/app/media"))
+    assert {file.path: file.state for file in again}["Dockerfile"] == "differs"
+    assert write.dockerfile(made).startswith(write.BEGINS)
 
 
 def test_the_ignore_file_is_added_to(tmp_path):
@@ -958,7 +1158,59 @@ def test_what_is_written_has_the_ends_of_unix(tmp_path):
     assert "eol=lf" in (folder / "container" / ".gitattributes").read_text()
 
 
+def test_a_database_that_hangs_holds_one_thread(tmp_path, monkeypatch):
+    files = {
+        file.path: file.text for file in write.files(decided(strangers.startproject(tmp_path)))
+    }
+    begun, let = threading.Event(), threading.Event()
+
+    class Connection:
+        vendor, alias = "postgresql", "default"
+
+        def close(self):
+            pass
+
+        def ensure_connection(self):
+            begun.set()
+            assert let.wait(60)
+
+        def is_usable(self):
+            return True
+
+    database = types.SimpleNamespace(
+        DatabaseError=RuntimeError, connections=types.SimpleNamespace(all=lambda: [Connection()])
+    )
+    project_of = types.SimpleNamespace(application=None)
+    for name, module in {"django": database, "django.db": database,
+                         "shop": project_of, "shop.wsgi": project_of}.items():  # fmt: skip
+        monkeypatch.setitem(sys.modules, name, module)
+    space = {}
+    exec(files["container/wsgi.py"], space)
+    answers = []
+
+    def get(path):
+        space["application"]({"PATH_INFO": path}, lambda status, _: answers.append(status))
+
+    first = threading.Thread(target=get, args=["/readyz"])
+    first.start()
+    assert begun.wait(60)
+    get("/readyz")
+    get("/livez")
+    assert answers == ["503 Service Unavailable", "200 OK"]
+    let.set()
+    first.join()
+    get("/readyz")
+    assert answers[2:] == ["200 OK", "200 OK"]
+
+
 # What settings miss
+
+
+def test_settings_that_wait_for_ever_are_given_up(monkeypatch, tmp_path):
+    strangers.write(tmp_path, {"waits.py": "import threading\n\nthreading.Event().wait()\n"})
+    monkeypatch.setattr(probe, "__file__", str(tmp_path / "waits.py"))
+    monkeypatch.setattr(probe, "PATIENCE_S", 0.1)
+    assert probe.ask({}) == (None, "no answer within 0.1 seconds")
 
 
 @pytest.mark.parametrize(
@@ -1032,19 +1284,96 @@ def test_what_was_compiled_here_is_told_from_what_an_index_has(tmp_path, files, 
     assert probe.is_compiled_here(distribution) is is_compiled
 
 
+MAIL = {"class": "django.utils.log.AdminEmailHandler"}
+OUT = {"class": "logging.StreamHandler"}
+DEBUG_ONLY = {"()": "django.utils.log.RequireDebugTrue"}
+
+
 @pytest.mark.parametrize(
-    ("logging", "is_told"),
+    ("told", "is_heard"),
     [
         ({}, False),
-        ({"handlers": {"mail": {"class": "django.utils.log.AdminEmailHandler"}}}, False),
-        ({"handlers": {"none": {"class": "logging.NullHandler"}}}, False),
-        ({"handlers": {"out": {"class": "logging.StreamHandler"}}}, True),
-        ({"handlers": {"own": {"()": "shop.Handler"}}}, True),
-        (None, True),
+        ({"handlers": {"m": MAIL}, "root": {"handlers": ["m"]}}, False),
+        ({"handlers": {"n": {"class": "logging.NullHandler"}}, "root": {"handlers": ["n"]}}, False),
+        ({"handlers": {"o": OUT}, "root": {"handlers": ["o"]}}, True),
+        ({"handlers": {"o": OUT}, "loggers": {"shop": {"handlers": ["o"]}}}, False),
+        ({"handlers": {"o": OUT}, "loggers": {"django": {"handlers": ["o"]}}}, True),
+        ({"handlers": {"o": OUT}, "root": {"handlers": ["o"]},
+          "loggers": {"django": {"propagate": False}}}, False),
+        ({"handlers": {"o": {**OUT, "filters": ["debug"]}}, "root": {"handlers": ["o"]}}, False),
+        ({"handlers": {"o": {**OUT, "level": "CRITICAL"}}, "root": {"handlers": ["o"]}}, False),
     ],
-)
-def test_a_mailbox_is_no_log(logging, is_told):
-    assert probe.logs(logging) is is_told
+)  # fmt: skip
+def test_a_log_is_what_prints_the_errors_of_pages_without_debug(monkeypatch, told, is_heard):
+    django = types.SimpleNamespace(
+        AdminEmailHandler=type("AdminEmailHandler", (logging.Handler,), {}),
+        RequireDebugTrue=type("RequireDebugTrue", (logging.Filter,), {}),
+    )
+    django.utils = django.log = django
+    for name in ("django", "django.utils", "django.utils.log"):
+        monkeypatch.setitem(sys.modules, name, django)
+    # A tree of loggers that no other test has.
+    root = logging.RootLogger("WARNING")
+    manager = logging.Manager(root)
+    for name, value in {"root": root, "_handlers": {}, "_handlerList": []}.items():
+        monkeypatch.setattr(logging, name, value)
+    monkeypatch.setattr(logging.Logger, "manager", manager)
+    monkeypatch.setattr(logging.Logger, "root", root)
+    filters = {"debug": DEBUG_ONLY} if "debug" in str(told) else {}
+    logging.config.dictConfig(
+        {"version": 1, "disable_existing_loggers": False, "filters": filters, **told}
+    )
+    assert probe.logs(manager.getLogger("django.request")) is is_heard
+
+
+def test_logs_in_files_are_told_wherever_these_lie():
+    names = ("/app/x.log", "/var/log/x.log", "/dev/stdout", "/tmp/x.log")
+    told = {"handlers": {name: {"class": "x", "filename": name} for name in names}}
+    assert probe.log_files(told) == ["/app/x.log", "/var/log/x.log"]
+
+
+def test_to_ask_django_no_file_of_a_log_is_made(tmp_path):
+    handler = {"class": "logging.FileHandler", "filename": tmp_path / "none" / "x.log"}
+    told = probe.without_files({"version": 1, "handlers": {"file": handler}})
+    assert told["handlers"] == {"file": {"class": "logging.StreamHandler", "level": "NOTSET"}}
+    assert handler["class"] == "logging.FileHandler"
+    assert probe.without_files(None) is None
+    assert probe.without_files({}) == {}
+
+
+def test_loggers_of_the_projects_own_stay_and_errors_are_printed(tmp_path):
+    made = decided(strangers.startproject(tmp_path), logs=False, has_logging=True)
+    assert made.parts == ["logging"]
+    own = {"version": 1, "handlers": {"mail": MAIL},
+           "loggers": {"shop": {"handlers": ["mail"]},
+                       "django.request": {"handlers": ["mail"], "propagate": False}}}  # fmt: skip
+    code = write.settings(made).replace("from shop.settings import *", "")
+    space = {"LOGGING": own}
+    exec(code.replace("from shop.settings import LOGGING", ""), space)
+    after = space["LOGGING"]
+    assert after["handlers"] == {"mail": MAIL, "container": OUT}
+    assert after["loggers"] == {
+        "shop": {"handlers": ["mail"]},
+        "django.request": {"handlers": ["mail", "container"], "propagate": False, "level": "ERROR"},
+    }
+
+
+def test_pages_that_look_like_health_checks_are_named(tmp_path):
+    def pattern(text, *below):
+        made = types.SimpleNamespace(pattern=text)
+        if below:
+            made.url_patterns = below
+        return made
+
+    patterns = [
+        pattern("healthz"), pattern(r"^health/?$"), pattern("already/"), pattern("livestream/"),
+        pattern("api/", pattern("v1/ready/"), pattern("<int:n>/health")),
+    ]  # fmt: skip
+    found = [path for path in probe.paths(patterns) if probe.HEALTH.search(path)]
+    assert found == ["/healthz", "/health/", "/api/v1/ready/"]
+    answers = Answers(settings=NOTHING, other=FOLLOWS, health=found)
+    made = plan.make(project.find(strangers.startproject(tmp_path)), ["django"], answers)
+    assert any("/healthz" in note and "READYZ_PATH" in note for note in made.notes)
 
 
 def test_a_storage_that_does_work_of_its_own_stays(tmp_path):
@@ -1112,6 +1441,10 @@ def test_the_answer_as_json(tmp_path):
 
     told = command.as_json(decided(strangers.startproject(tmp_path)))
     assert json.loads(json.dumps(told)) == told
+    assert (told["wsgi"], told["asgi"]) == (
+        "shop.wsgi:application", "shop.asgi:application",
+    )  # fmt: skip
+    assert told["served"] == "wsgi"
     assert {"manage_py", "wsgi", "asgi", "settings", "manager", "python", "database", "static",
             "worker", "assets"} <= told.keys()  # fmt: skip
 
@@ -1188,6 +1521,50 @@ def test_a_key_that_a_package_brings_is_public_and_one_of_the_project_is_not():
         Finding("caches", "/root/.cache"),
     ]
     assert private(found, {"SECRET_KEY": "x"}) == found[2:5]
+
+
+def test_a_folder_that_may_be_written_is_not_every_one_that_begins_like_it():
+    paths = ["/app/data", "/app/data/x", "/app/database.py"]
+    assert proof.not_in(paths, ["/app/data"]) == ["/app/database.py"]
+
+
+def test_a_page_is_what_the_servers_redirects_to_itself_lead_to():
+    answers = {
+        "/": (302, "https://localhost/en/?a=1"), "/en/?a=1": (200, ""),
+        "/away": (301, "https://example.org/login"), "/round": (302, "/round"),
+    }  # fmt: skip
+
+    def get(address, headers, **_):
+        assert headers == {"X-Forwarded-Proto": "https"}
+        status, location = answers[address.removeprefix("http://127.0.0.1:1")]
+        return types.SimpleNamespace(
+            status_code=status, is_redirect=bool(location), headers={"Location": location}
+        )
+
+    site = types.SimpleNamespace(http=types.SimpleNamespace(get=get))
+    server = types.SimpleNamespace(url="http://127.0.0.1:1", site=site)
+    followed = [proof.followed(server, path) for path in ("/", "/away", "/round")]
+    assert [(page.status_code, host) for page, host in followed] == [
+        (200, ""), (301, "example.org"), (302, ""),
+    ]  # fmt: skip
+
+
+def test_what_a_developer_leaves_behind_is_found():
+    from workshop.layers.unwanted import Finding
+
+    found = [
+        Finding("headers", "/usr/include"), Finding("compilers", "/usr/bin"),
+        Finding("headers", "/opt/venv/include"), Finding("static libraries", "/usr/lib"),
+        Finding("setuid and setgid", "/usr/bin/su"),
+    ]  # fmt: skip
+    assert [proof.is_for_building(f) for f in found] == [True, True, False, True, False]
+    paths = [
+        "app/web/node_modules/a/b.js", "app/web/node_modules/c.js", "app/env/pyvenv.cfg",
+        "app/all.dump", "app/sql/view.sql", "opt/venv/pyvenv.cfg", "app/dump-1.sql",
+    ]  # fmt: skip
+    assert proof.left_by_a_developer(paths) == [
+        "/app/web/node_modules", "/app/env", "/app/all.dump", "/app/dump-1.sql"
+    ]  # fmt: skip
 
 
 def test_each_step_is_said_once_however_long_it_waits_or_runs(capsys, monkeypatch):

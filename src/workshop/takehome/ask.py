@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,7 @@ def ask(
         told["variables"], told["answers"], told.get("other") or {}, told["is_random_key"],
         told["switch"], told["made"], told["packages"],
         _linked(project) if made.context["system"].build else [], told["odd"],
+        told["health"],
     )  # fmt: skip
     return answers, more
 
@@ -228,16 +229,22 @@ def is_whole_with_overlay(made: plan.Plan) -> bool:
     return done.status == 0 or "could not be found" not in done.stderr
 
 
-def versions(extras: Collection[str]) -> dict[str, str]:
-    """The newest versions of packages that fit the project's own, by their normalized names."""
+def versions(extras: Collection[str], installed: Mapping[str, str]) -> dict[str, str]:
+    """The newest versions of packages that fit the project's own, by their normalized names.
+
+    ``installed`` are the versions of the project's own, which stay as they are. Raises
+    WorkshopError where nothing fits them.
+    """
     if not extras:
         return {}
+    script = (
+        'echo "$1" > /tmp/installed && shift && pip --python /opt/venv/bin/python install '
+        '--dry-run --quiet --report - --constraint /tmp/installed "$@"'
+    )
+    kept = "\n".join(f"{name}=={version}" for name, version in installed.items())
     done = containers.run(
-        tag(),
-        ["pip", "--python", "/opt/venv/bin/python", "install", "--dry-run", "--quiet",
-         "--report", "-", *extras],
-        timeout=PROBE_S, chapter=CHAPTER,
-    )  # fmt: skip
+        tag(), ["sh", "-c", script, "sh", kept, *extras], timeout=PROBE_S, chapter=CHAPTER
+    )
     if done.status:
         raise WorkshopError(
             f"{', '.join(extras)} can't be added to the project's packages.",

@@ -35,12 +35,13 @@ class Assets:
     script: str = "build"
 
 
-def has_build(package: Path) -> bool:
-    """Whether a package.json has a script that builds."""
+def build_script(package: Path) -> str:
+    """The script of a package.json that builds, the one for production first; empty if none."""
     try:
-        return "build" in json.loads(text_of(package)).get("scripts", {})
+        scripts = json.loads(text_of(package)).get("scripts", {})
+        return next((name for name in _BUILDS if name in scripts), "")
     except (json.JSONDecodeError, AttributeError, TypeError):
-        return False
+        return ""
 
 
 def assets_of(folder: Path, root: PurePosixPath) -> Assets | None:
@@ -49,7 +50,8 @@ def assets_of(folder: Path, root: PurePosixPath) -> Assets | None:
         there = folder / place
         # With a Dockerfile of its own it is another program.
         is_another = place not in (PurePosixPath(), root) and (there / "Dockerfile").is_file()
-        if is_another or not has_build(there / "package.json"):
+        script = build_script(there / "package.json")
+        if is_another or not script:
             continue
         package = json.loads(text_of(there / "package.json"))
         scripts = package["scripts"]
@@ -68,6 +70,5 @@ def assets_of(folder: Path, root: PurePosixPath) -> Assets | None:
         told = text_of(there / ".nvmrc") or text_of(there / ".node-version")
         version = re.match(r"v?(\d+)", told.strip())
         base = f"node:{version[1] if version else _NODE}-slim"
-        script = next(name for name in _BUILDS if name in scripts)
         return Assets(place, base, manager, lock, tuple(first), script)
     return None

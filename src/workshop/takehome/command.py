@@ -113,7 +113,7 @@ def planned(found: project.Project, wishes: Wishes) -> Plan:
     answers, more = ask.ask(found, names, Steps().tell)
     names |= set(answers.packages)
     first = plan.make(found, names, answers, wishes.without, more)
-    pins = {**answers.packages, **ask.versions(first.extras)}
+    pins = {**answers.packages, **ask.versions(first.extras, answers.packages)}
     made = plan.make(found, names, answers, wishes.without, more, pins)
     if made.parts and (files := project.assigning(found)):
         raise WorkshopError(
@@ -135,8 +135,8 @@ def as_json(made: Plan) -> dict[str, Any]:
     context = made.context
     return {
         "manage_py": str(made.project.manage),
-        "wsgi": f"{context['module']}:{context['callable']}" if context["kind"] == "wsgi" else None,
-        "asgi": f"{context['module']}:{context['callable']}" if context["kind"] == "asgi" else None,
+        **context["applications"],
+        "served": context["kind"],
         "settings": made.project.settings,
         "manager": made.project.manager,
         "python": made.project.python,
@@ -166,8 +166,9 @@ def choose(files: list[File], yes: bool) -> list[File]:
     for file in files:
         if file.state == "same":
             continue
-        if file.state == "differs":
+        if file.state == "differs" or file.beside:
             say(file.difference())
+        if file.state == "differs":
             only_grows = file.path == ".dockerignore"
             if not yes and not _answer(f"Write {file.path}?"):
                 continue

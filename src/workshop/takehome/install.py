@@ -199,4 +199,6 @@ def read_toml(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise WorkshopError(f"{path} is no TOML: {error}.", "Mend it, then come back.") from None
+        raise WorkshopError(
+            f"{path} is no TOML: {error}.", "Correct it, then run this again."
+        ) from None

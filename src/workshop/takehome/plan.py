@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -10,13 +11,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import WorkshopError
-from . import install, packages
+from . import install, packages, probe
 from .project import (
     Project,
     celery_module,
+    holds_python,
+    keys,
     likely_settings,
     module_of,
     server_settings,
+    tracked,
     unbuilt,
     untranslated,
 )
@@ -32,6 +36,8 @@ UVICORNS = {
     "uvicorn-worker": "uvicorn_worker.UvicornWorker",
     "uvicorn": "uvicorn.workers.UvicornWorker",
 }
+# The first one that knows psycopg 3.
+DJANGO_PSYCOPG = (4, 2)
 NODE_WITHOUT_COREPACK = 25
 # What the overlay can add, each with the reason that is told.
 PARTS = {
@@ -51,6 +57,8 @@ PLAIN_STORAGES = ("django.contrib.staticfiles.storage.", "whitenoise.storage.")
 # Celery's beat needs a file, and the root may be read-only.
 SCHEDULE = " --schedule /tmp/beat"
 DRIVERS = {"psycopg", "psycopg2", "psycopg2-binary", "mysqlclient", "oracledb", "pymysql"}
+# What a command of a Compose file may start: another program may be a developer's, or none.
+PROGRAMS = ("python", "python3", "celery", "rq", "dramatiq", "huey_consumer", "huey_consumer.py")
 _NAME = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)")
 
 
@@ -60,7 +68,8 @@ class Answers:
 
     ``switch`` is the variable that turns DEBUG off, where DEBUG is on without it. ``libraries``
     are Debian's packages that what was compiled loads. ``is_odd`` is true where a file that ends in
-    .py is no Python of this version, so that bytecode can't be made of every file.
+    .py is no Python of this version, so that bytecode can't be made of every file. ``health`` are
+    the paths of the project's own pages that look like health checks.
     """
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -72,6 +81,7 @@ class Answers:
     packages: dict[str, str] = field(default_factory=dict)
     libraries: list[str] = field(default_factory=list)
     is_odd: bool = False
+    health: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -123,7 +133,9 @@ def _json(text: str, path: Path) -> dict[str, Any]:
     try:
         told: dict[str, Any] = json.loads(text)
     except json.JSONDecodeError as error:
-        raise WorkshopError(f"{path} is no JSON: {error}.", "Mend it, then come back.") from None
+        raise WorkshopError(
+            f"{path} is no JSON: {error}.", "Correct it, then run this again."
+        ) from None
     return told
 
 
@@ -143,11 +155,11 @@ def make(
     """
     settings = answers.settings if answers else {}
     other = answers.other if answers else {}
-    parts = [part for part in _parts(settings, other, answers) if part not in without]
+    parts = [part for part in _parts(project, settings, other, answers) if part not in without]
     # A lock file also names what is not installed, such as a developer's packages.
     given = answers.packages if answers else names
     follows = answers is not None and _follows(answers)
-    extras = _extras(project, given, parts, follows) if answers else []
+    extras = _extras(project, answers, parts, follows) if answers else []
     installed = {*given, *map(_bare, extras)}
     applications = [*settings.get("applications", ()), *([GIS] if project.has_gis else [])]
     system = packages.of(installed, applications, more, answers.libraries if answers else ())
@@ -163,7 +175,8 @@ def make(
     static = settings.get("static_root", "").rstrip("/")
     if "static_root" in parts or not static.startswith(f"{APP}/"):
         static = f"{APP}/staticfiles"
-    sqlite, writable = _writable(project, settings, parts)
+    moved = _moved(project, settings, parts)
+    writable = _writable(project, settings, moved)
     settings_module = ""
     why = ""
     if parts:
@@ -203,6 +216,10 @@ def make(
         }.get(worker, worker.rpartition(".")[0]),
         "module": module,
         "callable": callable_,
+        "applications": {
+            name: ":".join(made) if (made := _application(project, settings, name))[0] else None
+            for name in ("wsgi", "asgi")
+        },
         "variables": {n: _quoted(v) for n, v in (answers.variables if answers else {}).items()},
         "static": static,
         "collects": _collects(settings),
@@ -215,9 +232,11 @@ def make(
         "names": _names(parts, settings),
         "follows": follows,
         "has_hosts": "ALLOWED_HOSTS" in settings.get("defined", ()),
-        "sqlite": sqlite,
+        "sqlite": moved.get("default", ("", ""))[1],
         "sqlite_seen": settings.get("databases", {}).get("default", {}).get("name", ""),
+        "moved": {alias: names for alias, names in moved.items() if alias != "default"},
         "log_files": bool(settings.get("log_files")),
+        "adds_to_logging": not settings.get("logs", True) and settings.get("has_logging", False),
         "caches_in_database": bool(settings.get("caches_in_database")),
         "engine": engine,
         # Django's own engines are named by the address; another one stays.
@@ -239,7 +258,7 @@ def make(
     answered = dict(answers.variables) if answers else {}
     notes = _notes(project, answers, parts, follows)
     if answers:
-        notes += _warnings(project, settings, kind, commands)
+        notes += _warnings(project, answers, parts, kind, commands)
     if answers and "celery" in set(names) - set(answers.packages):
         notes.append("Celery is in a group that is not installed: --group NAME adds one.")
     return Plan(project, context, parts, extras, notes, answered)
@@ -262,8 +281,9 @@ def _bare(name: str) -> str:
 
 
 def _parts(
-    settings: Mapping[str, Any], other: Mapping[str, Any], answers: Answers | None
-) -> list[str]:
+    project: Project, settings: Mapping[str, Any], other: Mapping[str, Any],
+    answers: Answers | None,
+) -> list[str]:  # fmt: skip
     """What the project's settings lack."""
     if answers is None:
         return []
@@ -278,9 +298,11 @@ def _parts(
         found.append("key")
     if "probe.example" not in other.get("allowed_hosts", []) and settings["allowed_hosts"] != ["*"]:
         found.append("hosts")
-    default = settings["databases"].get("default", {})
+    files = _sqlite_files(project, settings)
     # Where the variable has to be set, the database that was seen is its placeholder.
-    lies_in_code = _is_among_code(default) and "DATABASE_URL" not in answers.variables
+    if "DATABASE_URL" in answers.variables:
+        files.pop("default", None)
+    lies_in_code = any(map(_is_among_code, files.values()))
     if (not _follows(answers) or lies_in_code) and not settings["is_default"]:
         found.append("database")
     if _collects(settings):
@@ -301,25 +323,57 @@ def _follows(answers: Answers) -> bool:
     return bool(default.get("host") == "probe.example")
 
 
-def _is_among_code(database: Mapping[str, str]) -> bool:
+def _sqlite_files(project: Project, settings: Mapping[str, Any]) -> dict[str, PurePosixPath]:
+    """The file in the image of each database that is SQLite, by the database's alias."""
+    found = {
+        alias: _in_image(project, database["name"])
+        for alias, database in settings.get("databases", {}).items()
+        if "sqlite" in database["engine"]
+        and database["name"]
+        and not database["name"].startswith((":memory:", "file:"))
+    }
+    # A placeholder is no file of the project's.
+    placeholder = PurePosixPath(probe.SQLITE.removeprefix("sqlite:///"))
+    return {alias: file for alias, file in found.items() if file != placeholder}
+
+
+def _in_image(project: Project, path: str) -> PurePosixPath:
+    """A path that the settings name, without `..`; a relative one begins beside manage.py."""
+    return PurePosixPath(posixpath.normpath(project.workdir / path))
+
+
+def _is_among_code(file: PurePosixPath) -> bool:
     """True for an SQLite database that has no folder of its own."""
-    name = PurePosixPath(database.get("name", ""))
-    return "sqlite" in database.get("engine", "") and (
-        name.parent == APP
-        or not name.is_absolute()
-        or name.parent.name not in ("data", "db", "var")
-    )
+    return file.parent.name not in ("data", "db", "var")
 
 
-def _extras(
-    project: Project, names: Collection[str], parts: Collection[str], follows: bool
-) -> list[str]:
+def _moved(
+    project: Project, settings: Mapping[str, Any], parts: Collection[str]
+) -> dict[str, tuple[str, str]]:
+    """By alias, the names of the SQLite files that the overlay moves: the one seen, the new one."""
+    if "database" not in parts:
+        return {}
+    seen = settings["databases"]
+    return {
+        alias: (
+            seen[alias]["name"],
+            # Two of one name in two folders stay two.
+            f"{APP}/data/{file.name if alias == 'default' else f'{alias}-{file.name}'}",
+        )
+        for alias, file in _sqlite_files(project, settings).items()
+        if _is_among_code(file)
+    }
+
+
+def _extras(project: Project, answers: Answers, parts: Collection[str], follows: bool) -> list[str]:
     """The packages that are added: a server, and what the overlay's parts bring along."""
+    names = answers.packages
     django = ["django"] if project.manager == "nothing" else []
     needing = [part for part in parts if part != "database" or not follows]
     wanted = ["gunicorn", *(name for part in needing for name in BRINGS.get(part, ()))]
     if "database" in needing and not DRIVERS & set(names):
-        wanted.append("psycopg[binary]")
+        is_old = _release(answers.settings.get("django", "99")) < DJANGO_PSYCOPG
+        wanted.append("psycopg2-binary" if is_old else "psycopg[binary]")
     return django + [name for name in dict.fromkeys(wanted) if _bare(name) not in names]
 
 
@@ -383,24 +437,35 @@ def _application(project: Project, settings: Mapping[str, Any], kind: str) -> tu
 
 
 def _writable(
-    project: Project, settings: Mapping[str, Any], parts: Collection[str]
-) -> tuple[str, list[str]]:
-    """Where SQLite goes if it has to move, and the folders that the process may write to."""
-    found, sqlite = [], ""
-    default = settings.get("databases", {}).get("default", {})
-    if "sqlite" in default.get("engine", ""):
-        name = PurePosixPath(default["name"])
-        if "database" in parts and _is_among_code(default):
-            sqlite = f"{APP}/data/{name.name or 'db.sqlite3'}"
-            found.append(f"{APP}/data")
-        elif name.is_relative_to(APP):
-            found.append(str(name.parent))
-    media = settings.get("media_root", "")
-    if media and not PurePosixPath(media).is_absolute():
-        media = str(project.workdir / media)
-    if PurePosixPath(media).is_absolute() and not _is_of_the_system(PurePosixPath(media)):
-        found.append(media.rstrip("/"))
-    return sqlite, list(dict.fromkeys(found)) or [f"{APP}/data"]
+    project: Project, settings: Mapping[str, Any], moved: Mapping[str, tuple[str, str]]
+) -> list[str]:
+    """The folders that the process may write to, where databases and uploads lie."""
+    found = [PurePosixPath(name).parent for _, name in moved.values()]
+    for alias, file in _sqlite_files(project, settings).items():
+        if alias not in moved and not _is_among_code(file):
+            found.append(file.parent)
+    media = _media(project, settings)
+    if media and not (media.is_relative_to(APP) and holds_python(project, media.relative_to(APP))):
+        found.append(media)
+    found = [folder for folder in found if not _is_of_the_system(folder)]
+    return list(dict.fromkeys(map(str, found))) or [f"{APP}/data"]
+
+
+def _media(project: Project, settings: Mapping[str, Any]) -> PurePosixPath | None:
+    """The folder of uploads in the image."""
+    told = settings.get("media_root", "")
+    return _in_image(project, told) if told else None
+
+
+def _why_kept(project: Project, media: PurePosixPath, dirs: Collection[str]) -> str:
+    """Why files of the project's own are in the folder of uploads; empty if none are."""
+    if not media.is_relative_to(APP):
+        return ""
+    if holds_python(project, media.relative_to(APP)):
+        return "its code is there"
+    if any(media.is_relative_to(_in_image(project, folder)) for folder in dirs):
+        return "STATICFILES_DIRS names that folder, too"
+    return "git tracks files there" if tracked(project, media.relative_to(APP)) else ""
 
 
 def _is_of_the_system(folder: PurePosixPath) -> bool:
@@ -435,14 +500,13 @@ def _has_old_storage(settings: Mapping[str, Any]) -> bool:
 
 
 def _private(project: Project, settings: Mapping[str, Any]) -> list[str]:
-    """Uploads and the database of whoever builds, where they lie among the code."""
-    media = settings.get("media_root", "")
-    default = settings.get("databases", {}).get("default", {})
-    paths = [media]
+    """Uploads and the databases of whoever builds, where they lie among the code."""
     # The set's ignore file names those that end in .sqlite3.
-    if "sqlite" in default.get("engine", "") and ".sqlite3" not in default["name"]:
-        paths.append(default["name"])
-    found = [project.workdir / path for path in paths if path]
+    files = _sqlite_files(project, settings).values()
+    found = [file for file in files if ".sqlite3" not in file.name]
+    media = _media(project, settings)
+    if media and not _why_kept(project, media, settings.get("static_dirs", ())):
+        found.insert(0, media)
     return [str(p.relative_to(APP)) for p in found if p.is_relative_to(APP) and p != APP]
 
 
@@ -450,7 +514,7 @@ def _names(parts: Collection[str], settings: Mapping[str, Any]) -> list[str]:
     found = []
     if "database" in parts:
         found.append("DATABASES")
-    if "logging" in parts and settings.get("log_files"):
+    if "logging" in parts and (settings.get("log_files") or settings.get("has_logging")):
         found.append("LOGGING")
     if "hosts" in parts and "ALLOWED_HOSTS" in settings.get("defined", ()):
         found.append("ALLOWED_HOSTS")
@@ -478,7 +542,8 @@ def _pythonpath(project: Project) -> str:
 def _commands(project: Project, names: Collection[str]) -> dict[str, str]:
     """The process types besides the server, and the command of each."""
     found = {"migrate": "python -m container.migrate"}
-    own = _of_procfile(project)
+    composed = {n: c for n, c in project.compose.items() if c.split()[0] in PROGRAMS}
+    own = {**_plain(composed), **_of_procfile(project)}
     if "celery" in names and (module := celery_module(project)):
         found["worker"] = f"celery --app {module} worker --loglevel INFO"
         beat = f"celery --app {module} beat --loglevel INFO"
@@ -494,9 +559,15 @@ def _commands(project: Project, names: Collection[str]) -> dict[str, str]:
 
 
 def _of_procfile(project: Project) -> dict[str, str]:
-    """The process types of a Procfile, but for what a shell would have to read."""
+    """The process types of a Procfile. Their commands are meant for the project's own folder."""
+    there = "" if project.workdir == APP else f"env --chdir={APP} "
+    return {name: there + command for name, command in _plain(project.procfile).items()}
+
+
+def _plain(commands: Mapping[str, str]) -> dict[str, str]:
+    """The process types among commands, but for what a shell would have to read."""
     found = {}
-    for name, command in project.procfile.items():
+    for name, command in commands.items():
         is_plain = (
             re.fullmatch(r"[\w./:=@, -]+", command)
             and re.fullmatch(r"[a-z][\w-]*", name)
@@ -549,10 +620,22 @@ def _quoted(value: str) -> str:
 
 
 def _warnings(
-    project: Project, settings: Mapping[str, Any], kind: str, commands: Mapping[str, str]
+    project: Project,
+    answers: Answers,
+    parts: Collection[str],
+    kind: str,
+    commands: Mapping[str, str],
 ) -> list[str]:
     """What the set does not do, or does in one of several ways."""
-    found = []
+    settings = answers.settings
+    found = _of_folders(project, settings, parts)
+    if answers.health:
+        found.append(
+            f"These pages look like health checks: {', '.join(answers.health[:5])}. The set has "
+            "/livez and /readyz; LIVEZ_PATH and READYZ_PATH name others."
+        )
+    if (project.folder / project.manage.parent / "gunicorn.conf.py").is_file():
+        found.append("gunicorn.conf.py is not read. container/gunicorn.conf.py takes its place.")
     if kind == "asgi" and project.wsgi:
         found.append("It has both applications, and is served by ASGI, as its packages ask for.")
     if better := server_settings(project):
@@ -562,8 +645,10 @@ def _warnings(
             "Its static files go to another machine, so the build collects none: run "
             "`python manage.py collectstatic` in a container of each new version."
         )
-    for path in unbuilt(project):
-        found.append(f"The script `build` of {path} is not run. Run it before you build the image.")
+    for path, script in unbuilt(project).items():
+        found.append(
+            f"The script `{script}` of {path} is not run. Run it before you build the image."
+        )
     if files := untranslated(project):
         found.append(
             f"{files[0]} is not compiled, so its translations would be missing: run "
@@ -578,8 +663,36 @@ def _warnings(
             f"Not taken from the Procfile: {_listed(dropped)}, because a shell would have to read "
             "the line, or because the set has a command of this name."
         )
+    if dropped := set(project.compose) - set(commands):
+        found.append(f"Not taken from the Compose file: the commands of {_listed(dropped)}.")
     if others := set(commands) - {"migrate"}:
         found.append(f"Start {_listed(others)} with --no-healthcheck: no server is in there.")
+    return found
+
+
+def _of_folders(project: Project, settings: Mapping[str, Any], parts: Collection[str]) -> list[str]:
+    """What to know of databases, uploads and keys that lie in the project's folder."""
+    found = []
+    files = _sqlite_files(project, settings)
+    fixed = [str(file) for file in files.values() if _is_among_code(file)]
+    if fixed and "database" not in parts:
+        found.append(f"{', '.join(fixed)} lies among the code, which the process can't write.")
+    if others := set(settings["databases"]) - {"default"}:
+        found.append(
+            f"`migrate` is for the database default. For {_listed(others)}: "
+            f"`migrate --database {min(others)}`."
+        )
+    media = _media(project, settings)
+    if media and (why := _why_kept(project, media, settings.get("static_dirs", ()))):
+        found.append(
+            f"Uploads go to {media}, and {why}. So what is in it ships"
+            + (", and the process can't write there." if "code" in why else ".")
+        )
+    if left_out := keys(project):
+        found.append(
+            f"Left out of the image, as all keys and certificates: {', '.join(left_out[:3])}. "
+            "Mount what the server needs."
+        )
     return found
 
 
@@ -602,16 +715,18 @@ def _notes(
     ]
     reasons = dict(PARTS)
     if follows:
-        reasons["database"] = "without DATABASE_URL its SQLite file would lie among the code"
+        reasons["database"] = "what it keeps in SQLite would lie among the code"
     if answers.settings["log_files"]:
-        reasons["logging"] = "its logs would be files among the code, and nobody would see them"
+        reasons["logging"] = "its logs would be files in the container, where nobody sees them"
+    elif answers.settings.get("has_logging"):
+        reasons["logging"] = "without DEBUG, no handler of its LOGGING prints the errors of pages"
     found += [f"Added to its settings: {part}, because {reasons[part]}." for part in parts]
     if answers.variables:
         listed = ", ".join(answers.variables)
         found.append(f"Its settings ask for {listed}. The build sets them to placeholders.")
-    # What the settings that are added turn off is no longer made.
-    logs = answers.settings["log_files"] if "logging" in parts else ()
-    if made := [path for path in answers.made if path not in logs]:
+    # The settings that are added turn files of logs off.
+    logs = answers.settings["log_files"] if "logging" not in parts else ()
+    if made := [*answers.made, *logs]:
         shown = ", ".join(made[:5])
         found.append(
             f"While its settings are imported, files are made: {shown}. They must not ship."

@@ -9,6 +9,7 @@ import importlib
 import importlib.metadata
 import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ import sys
 
 MARK = "@@workshop@@"
 TRIES = 40
+PATIENCE_S = 120
 # What stands for a database while settings are imported.
 SQLITE = "sqlite:////tmp/build.sqlite3"
 # How settings say that a variable of the environment is missing.
@@ -30,6 +32,10 @@ PATTERNS = (
     r"(?:[Ss]et|[Mm]issing|[Dd]efine|[Pp]rovide)[^\n]* \b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b",
     r"^([a-z][a-z0-9_]*)\n\s+Field required",
 )
+# Where the log of a container may go besides its output.
+NO_FILES = ("/dev/", "/tmp/")
+# How a project names a page that says whether it is well.
+HEALTH = re.compile(r"(?:^|[/_-])(?:health\w*|alive|livez?|liveness|readyz?|readiness)(?=[/_.-]|$)")
 
 
 def value_for(name):
@@ -69,17 +75,20 @@ def missing(error):
     return ""
 
 
-def look():
-    """Import the settings and say what they hold; runs in a process of its own."""
+def look(wanted):
+    """Import the settings and say what is wanted of them; runs in a process of its own."""
     sys.path.insert(0, os.getcwd())
     # As a build does it: some settings ask for less then.
     sys.argv = ["manage.py", "collectstatic"]
     with contextlib.redirect_stdout(io.StringIO()):
         import django
+        import django.utils.log
         from django.conf import settings
 
+        configure = django.utils.log.configure_logging
+        django.utils.log.configure_logging = lambda how, what: configure(how, without_files(what))
         django.setup()
-        answers = told(django, settings)
+        answers = told(django, settings) if wanted == "look" else health_pages()
     print(MARK + json.dumps(answers, default=str))
 
 
@@ -106,13 +115,15 @@ def told(django, settings):
         "allowed_hosts": list(settings.ALLOWED_HOSTS),
         "applications": list(settings.INSTALLED_APPS),
         "middleware": list(settings.MIDDLEWARE),
-        "static_root": str(settings.STATIC_ROOT or ""),
+        "static_root": folder(settings.STATIC_ROOT),
+        "static_dirs": static_dirs(settings.STATICFILES_DIRS),
         "stores_here": stores_here(backend),
         "storage": backend,
-        "media_root": str(settings.MEDIA_ROOT or ""),
+        "media_root": folder(settings.MEDIA_ROOT),
         "databases": databases,
         "urls": getattr(settings, "ROOT_URLCONF", ""),
-        "logs": logs(settings.LOGGING),
+        "logs": logs(logging.getLogger("django.request")),
+        "has_logging": isinstance(settings.LOGGING, dict) and bool(settings.LOGGING),
         "log_files": log_files(settings.LOGGING),
         "caches_in_database": any(
             cache.get("BACKEND", "").endswith("DatabaseCache") for cache in settings.CACHES.values()
@@ -130,21 +141,73 @@ def told(django, settings):
     }
 
 
-def logs(logging):
-    """Whether something of the project's own gets to a log, and not only to a mailbox."""
-    if not isinstance(logging, dict):
-        return True
-    classes = [handler.get("class", "()") for handler in logging.get("handlers", {}).values()]
-    silent = ("django.utils.log.AdminEmailHandler", "logging.NullHandler")
-    return any(name not in silent for name in classes)
+def folder(path):
+    """A folder without `..` in its name; empty if the settings name none."""
+    return os.path.normpath(str(path)) if path else ""
 
 
-def log_files(logging):
-    """The files among the code that something is logged to."""
-    handlers = logging.get("handlers", {}) if isinstance(logging, dict) else {}
+def static_dirs(dirs):
+    """The folders of STATICFILES_DIRS. One may stand there with a prefix."""
+    return [folder(entry[1] if isinstance(entry, (list, tuple)) else entry) for entry in dirs]
+
+
+def logs(logger):
+    """Whether an error gets to a log of the project's while DEBUG is off, not only to a mailbox."""
+    if not logger.isEnabledFor(logging.ERROR):
+        return False
+    while logger:
+        if any(map(is_heard, logger.handlers)):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+def is_heard(handler):
+    """Whether a handler prints or keeps errors, also while DEBUG is off."""
+    filters = {type(each).__name__ for each in handler.filters}
+    return (
+        handler.level <= logging.ERROR
+        and type(handler).__name__ not in ("AdminEmailHandler", "NullHandler")
+        and "RequireDebugTrue" not in filters
+    )
+
+
+def without_files(told):
+    """The same LOGGING, printed: a file's folder may not be there, and no file has to be made."""
+    # Empty, it means that Django does not touch what is there.
+    if not told or not isinstance(told, dict):
+        return told
+    handlers = {
+        name: {"class": "logging.StreamHandler", "level": handler.get("level", "NOTSET")}
+        if "filename" in handler
+        else handler
+        for name, handler in told.get("handlers", {}).items()
+    }
+    return {**told, "handlers": handlers}
+
+
+def log_files(told):
+    """The files in the container that something is logged to."""
+    handlers = told.get("handlers", {}) if isinstance(told, dict) else {}
     names = [str(handler["filename"]) for handler in handlers.values() if "filename" in handler]
-    paths = [os.path.abspath(name) for name in names]
-    return [path for path in paths if path.startswith("/app/")]
+    return [path for path in map(os.path.abspath, names) if not path.startswith(NO_FILES)]
+
+
+def health_pages():
+    """The project's own pages whose names say that they are health checks."""
+    from django.urls import get_resolver
+
+    return [path for path in paths(get_resolver().url_patterns) if HEALTH.search(path)]
+
+
+def paths(patterns, above="/"):
+    """The addresses of URL patterns that hold nothing variable."""
+    for pattern in patterns:
+        path = above + re.sub(r"^\^|\$$|\\Z$", "", str(pattern.pattern)).replace("/?", "/")
+        if hasattr(pattern, "url_patterns"):
+            yield from paths(pattern.url_patterns, path)
+        elif not re.search(r"[<(\[?*+\\]", path):
+            yield path
 
 
 def stores_here(backend):
@@ -168,12 +231,16 @@ def secret_key(settings):
         return ""
 
 
-def ask(variables):
+def ask(variables, wanted="look"):
     """One look with these variables; the answers, or the error."""
-    done = subprocess.run(
-        [sys.executable, os.path.abspath(__file__), "look"],
-        env={**os.environ, **variables}, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, os.path.abspath(__file__), wanted],
+            env={**os.environ, **variables}, capture_output=True, text=True, timeout=PATIENCE_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        # Code of the project may wait for a server that is not there.
+        return None, f"no answer within {PATIENCE_S} seconds"
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
     if lines:
         return json.loads(lines[-1][len(MARK) :]), ""
@@ -256,6 +323,7 @@ def main():
                     variables.update(held)
     result["answers"], result["variables"] = answers, variables
     result["made"] = sorted(files() - before)
+    result["health"] = (ask(given, "health")[0] if answers else None) or []
     found = {
         re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(): d
         for d in importlib.metadata.distributions()
@@ -271,4 +339,4 @@ def main():
 
 
 if __name__ == "__main__":
-    look() if sys.argv[1:] == ["look"] else main()
+    look(sys.argv[1]) if sys.argv[1:] else main()

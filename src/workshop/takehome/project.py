@@ -6,13 +6,17 @@ Nothing is executed here. What only Django knows is asked in ask.py.
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
+import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import yaml
+
 from ..errors import WorkshopError
-from .assets import Assets, assets_of, has_build
+from .assets import Assets, assets_of, build_script
 from .manager import manager_of
 from .python import python_of
 from .tree import files_named, text_of
@@ -30,6 +34,9 @@ _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 _SETTINGS_OF_IMAGE = re.compile(
     r"^\s*(?:ENV\s+)?DJANGO_SETTINGS_MODULE[ =](?!container\.)([\w.]+)", re.MULTILINE
 )
+_COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+# What is a server, or migrates: the set has its own of these.
+_SERVES = re.compile(r"\b(?:runserver|gunicorn|uvicorn|daphne|hypercorn|migrate)\b")
 _STARTPROJECT = re.compile(r"startproject' using Django (\d+\.\d+)")
 
 
@@ -42,6 +49,8 @@ class Project:
     wsgi.py or asgi.py names, and the one that manage.py names. ``has_gis`` is true where a file
     names Django's GIS framework. ``groups`` are extras and groups of dependencies that somebody
     asked for. ``named`` are the settings that wsgi.py and asgi.py name, each empty if it does not.
+    ``procfile`` and ``compose`` are commands by name, of a Procfile and of the services that a
+    Compose file builds.
     """
 
     folder: Path
@@ -62,6 +71,7 @@ class Project:
     has_gis: bool = False
     groups: tuple[str, ...] = ()
     named: dict[str, str] = field(default_factory=dict)
+    compose: dict[str, str] = field(default_factory=dict)
 
     @property
     def workdir(self) -> PurePosixPath:
@@ -99,6 +109,7 @@ def find(
             f"Name the module: --settings {_likely(modules, managed.parent)}.",
         )
     source = _source(folder, managed.parent, settings)
+    _require_name(folder, {PurePosixPath(), managed.parent, source})
     if not _is_module(folder / source, settings):
         raise WorkshopError(
             f"The settings {settings} are not in the project's folder.",
@@ -113,7 +124,7 @@ def find(
         wsgi, asgi, source, _django(folder, modules),
         _procfile(folder), assets_of(folder, managed.parent), needs_all,
         any(_GIS.search(text_of(folder / path)) for path in modules), tuple(groups),
-        {"wsgi": wsgi_settings, "asgi": asgi_settings},
+        {"wsgi": wsgi_settings, "asgi": asgi_settings}, _compose(folder),
     )  # fmt: skip
 
 
@@ -160,12 +171,26 @@ def _manage(folder: Path, wanted: str) -> PurePosixPath:
             f"No manage.py of a Django project is in {folder} or below it.",
             "Name the folder that holds your project. Nothing was written.",
         )
-    if len(found) > 1 and len(found[0].parts) == len(found[1].parts):
+    # The one at the top is the project's. Below it, a shorter path says nothing.
+    if len(found) > 1 and len(found[0].parts) > 1:
         raise WorkshopError(
             f"{len(found)} files manage.py are in {folder}: {', '.join(map(str, found))}.",
             "Say which one it is: --manage PATH.",
         )
     return found[0]
+
+
+def _require_name(folder: Path, places: Collection[PurePosixPath]) -> None:
+    """Raises WorkshopError where another module than the set's folder is named `container`."""
+    for place in places:
+        names = ["container.py", *(["container/__init__.py"] if place.parts else [])]
+        for name in names:
+            if (folder / place / name).is_file():
+                raise WorkshopError(
+                    f"Python would import {place / name} in the place of the folder container/, "
+                    "which the set is written to.",
+                    "Give it another name. Nothing was written.",
+                )
 
 
 def _those(found: list[PurePosixPath]) -> str:
@@ -237,6 +262,27 @@ def _procfile(folder: Path) -> dict[str, str]:
     return dict(lines)
 
 
+def _compose(folder: Path) -> dict[str, str]:
+    """The commands of the services that a Compose file builds, but for servers and migrations."""
+    file = next((folder / name for name in _COMPOSE if (folder / name).is_file()), None)
+    try:
+        told = yaml.safe_load(text_of(file)) if file else {}
+        services = [(n, s) for n, s in told.get("services", {}).items() if isinstance(s, dict)]
+    except (yaml.YAMLError, AttributeError):
+        return {}
+    built = {service.get("image") for _, service in services if "build" in service} - {None}
+    found = {}
+    for name, service in services:
+        command = service.get("command") or ""
+        command = command if isinstance(command, str) else " ".join(map(str, command))
+        command = " ".join(command.split())
+        is_own = "build" in service or service.get("image") in built
+        # One word is what an entrypoint knows.
+        if is_own and " " in command and not _SERVES.search(command):
+            found[name] = command
+    return found
+
+
 def assigning(project: Project) -> list[str]:
     """The files that set DJANGO_SETTINGS_MODULE, whatever the environment says."""
     names = ("manage.py", "wsgi.py", "asgi.py", "celery.py")
@@ -271,21 +317,41 @@ def untranslated(project: Project) -> list[str]:
     return sorted(str(p) for p in found if not (project.folder / p.with_suffix(".mo")).is_file())
 
 
-def unbuilt(project: Project) -> list[str]:
-    """Each package.json whose script `build` no stage runs."""
+def unbuilt(project: Project) -> dict[str, str]:
+    """The script that builds, of each package.json that no stage runs, by its path."""
     own = project.assets.folder if project.assets else None
     # The packages of a workspace are built by its own script.
     is_workspace = own is not None and (
         '"workspaces"' in text_of(project.folder / own / "package.json")
         or (project.folder / own / "pnpm-workspace.yaml").is_file()
     )
-    return sorted(
-        str(path)
-        for path in files_named(project.folder, "package.json")
+    found = {
+        str(path): build_script(project.folder / path)
+        for path in sorted(files_named(project.folder, "package.json"))
         if path.parent != own
         and not (own is not None and is_workspace and path.is_relative_to(own))
-        and has_build(project.folder / path)
-    )
+    }
+    return {path: script for path, script in found.items() if script}
+
+
+def holds_python(project: Project, folder: PurePosixPath) -> bool:
+    """Whether code lies in a folder of the project."""
+    return any(path.is_relative_to(folder) for path in files_named(project.folder, "*.py"))
+
+
+def tracked(project: Project, folder: PurePosixPath) -> list[str]:
+    """The files in a folder of the project that git tracks, but for those that only keep it."""
+    words = ["git", "-C", str(project.folder), "ls-files", "--", str(folder)]
+    with contextlib.suppress(OSError):
+        found = subprocess.run(words, capture_output=True, text=True).stdout.splitlines()
+        return [path for path in found if not PurePosixPath(path).name.startswith(".git")]
+    return []
+
+
+def keys(project: Project) -> list[str]:
+    """The files of the project that the set's ignore file leaves out as keys or certificates."""
+    endings = ("*.pem", "*.key", "*.p12", "*.pfx")
+    return sorted(str(path) for ending in endings for path in files_named(project.folder, ending))
 
 
 def server_settings(project: Project) -> str:

@@ -6,11 +6,12 @@ import html
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -32,6 +33,12 @@ HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 # Pages that a project may have where / is none.
 PAGES = ("/", "/admin/login/", "/accounts/login/", "/login/", "/api/", "/en/")
 DATABASES = {"psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary"}
+REDIRECTS = 5
+# A virtual environment is known by its file pyvenv.cfg, whatever its folder is named.
+_OF_A_DEVELOPER = re.compile(
+    r"(.*?/node_modules)/|(.+)/pyvenv\.cfg$"
+    r"|(.+\.(?:dump|pgdump|sql\.gz|sqlite3)|.*/(?:dump|backup)[^/]*\.sql)$"
+)
 WAIT_S = 90.0
 MIGRATE_S = 600.0
 
@@ -163,8 +170,9 @@ class Proof:
             "sh", "-c",
             "find /app /opt/venv /usr -xdev -writable -not -type l 2>/dev/null | head -n 2000",
         )  # fmt: skip
-        allowed = tuple(self.made.context["writable"])
-        code = [line for line in found.lines if not line.startswith(allowed)]
+        writable = self.made.context["writable"]
+        code = not_in(found.lines, writable)
+        code += self._ask("find", *writable, "-name", "*.py").lines
         self.add("the process can't write its own code", not code, ", ".join(code[:3]))
         rights = self._ask("sh", "-c", "find / -xdev -type f -perm /6000 2>/dev/null")
         self.add("no program has a setuid bit", not rights.lines, ", ".join(rights.lines[:3]))
@@ -173,8 +181,10 @@ class Proof:
         own = [
             f for f in look.unwanted().findings if f.layer is None or f.layer >= look.base_layers
         ]
-        tools = [f for f in own if f.kind in ("compilers", "caches")]
-        self.add("it holds no compiler and no cache", not tools, _places(tools))
+        tools = [f"{f.kind} at {f.place}" for f in own if is_for_building(f)]
+        self.add("it holds no compiler and no cache", not tools, ", ".join(tools[:3]))
+        left = left_by_a_developer(look.files)
+        self.add("it holds nothing that only a developer needs", not left, ", ".join(left[:3]))
         kept = private(own, self.made.answered)
         self.add("it holds no secret and no history of git", not kept, _places(kept))
         hidden = sum(s.bytes for s in look.superseded_paths if s.stored_by >= look.base_layers)
@@ -262,17 +272,19 @@ class Proof:
         """A page, and the style sheet that it names; as behind a proxy that ends TLS."""
         name = "a page is answered"
         with self.trying(name):
+            others = []
             for path in PAGES:
-                page = server.site.http.get(
-                    server.url + path, headers={"X-Forwarded-Proto": "https"},
-                    timeout=30, allow_redirects=False,
-                )  # fmt: skip
-                if page.status_code < 400:
+                page, host = followed(server, path)
+                if page.status_code == 200:
                     break
+                others += [host] if host else []
             seen = f"{path} with {page.status_code}"
             if page.status_code >= 500:
                 seen += f", because of {_raised(server.logs())}"
-            self.add(name, page.status_code < 400, seen)
+            if page.status_code != 200 and others:
+                self.skip(name, f"it sends to {others[0]}")
+            else:
+                self.add(name, page.status_code == 200, seen)
         name = "a static file is answered"
         if not self.made.context["collects"]:
             self.skip(name, "the project keeps its static files elsewhere")
@@ -292,12 +304,7 @@ class Proof:
         )
         done = server.exec("python", "-c", script)
         path = "/" + done.stdout.strip().lstrip("/")
-        answer = server.site.http.get(
-            server.url + path,
-            headers={"X-Forwarded-Proto": "https"},
-            timeout=30,
-            allow_redirects=False,
-        )
+        answer = _get(server, path)
         hashed = re.search(r"\.[0-9a-f]{12}\.", path) is not None
         self.add(name, answer.status_code == 200, f"{path} with {answer.status_code}")
         name = "static files have a hash in their names, so that browsers may keep them"
@@ -355,6 +362,50 @@ class Proof:
 def prove(made: Plan, dockerfile: str) -> Report:
     """Try all properties of the image that ``dockerfile``, in the project's folder, makes."""
     return Proof(made, dockerfile).run()
+
+
+def _get(server: Container, path: str) -> requests.Response:
+    """As a proxy that ends TLS asks."""
+    return server.site.http.get(
+        server.url + path, headers={"X-Forwarded-Proto": "https"}, timeout=30, allow_redirects=False
+    )
+
+
+def followed(server: Container, path: str) -> tuple[requests.Response, str]:
+    """What a browser gets that follows the server's redirects to itself.
+
+    With the name of another host, if the last answer sends there.
+    """
+    for _ in range(REDIRECTS):
+        page = _get(server, path)
+        if not page.is_redirect:
+            break
+        target = urlsplit(urljoin(server.url + path, page.headers["Location"]))
+        if target.hostname not in ("localhost", urlsplit(server.url).hostname):
+            return page, target.hostname or ""
+        path = f"{target.path}?{target.query}" if target.query else target.path
+    return page, ""
+
+
+def not_in(paths: Sequence[str], folders: Sequence[str]) -> list[str]:
+    """The paths that are none of the folders, nor in one."""
+    return [p for p in paths if not any(p == f or p.startswith(f"{f}/") for f in folders)]
+
+
+def is_for_building(found: Finding) -> bool:
+    """Whether it is a compiler, a cache, or what programs are built of.
+
+    Packages may bring headers and libraries for those who build on them.
+    """
+    return found.kind in ("compilers", "caches") or (
+        found.kind in ("headers", "static libraries") and not found.place.startswith("/opt/venv/")
+    )
+
+
+def left_by_a_developer(paths: Iterable[str]) -> list[str]:
+    """The paths, without their first slash, of environments, Node's packages and dumps."""
+    found = (_OF_A_DEVELOPER.match(path) for path in paths if path.startswith("app/"))
+    return list(dict.fromkeys(f"/{match[match.lastindex or 0]}" for match in found if match))
 
 
 def _quiet(_: str) -> None:

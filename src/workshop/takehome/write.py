@@ -12,6 +12,8 @@ import jinja2
 from .plan import Plan
 
 FOLDER = "container"
+# How the Dockerfile of each set begins: another one is the project's own.
+BEGINS = "# Pin the base where it matters: --build-arg PYTHON_IMAGE="
 ENDS = "# A shell reads no line that ends as on Windows.\n* text eol=lf\n"
 IGNORED = Path(__file__).with_name("templates") / "dockerignore"
 _TEMPLATES = jinja2.Environment(
@@ -23,11 +25,15 @@ _TEMPLATES = jinja2.Environment(
 
 @dataclass
 class File:
-    """One file of the set: where it goes, its text, and what is there now (None: nothing)."""
+    """One file of the set: where it goes, its text, and what is there now (None: nothing).
+
+    ``beside`` is the text of the project's own file, in whose place this one could be used.
+    """
 
     path: str
     text: str
     before: str | None
+    beside: str = ""
 
     @property
     def state(self) -> str:
@@ -38,9 +44,10 @@ class File:
 
     def difference(self) -> str:
         """As a unified diff."""
+        now = "the project's own" if self.before is None else f"{self.path}, as it is"
         lines = difflib.unified_diff(
-            (self.before or "").splitlines(), self.text.splitlines(),
-            f"{self.path}, as it is", f"{self.path}, as it would be", lineterm="",
+            (self.before or self.beside).splitlines(), self.text.splitlines(),
+            now, f"{self.path}, as it would be", lineterm="",
         )  # fmt: skip
         return "\n".join(lines)
 
@@ -94,7 +101,8 @@ def ignore_file(folder: Path, private: Collection[str] = ()) -> str:
 def files(made: Plan) -> list[File]:
     """The set for a project, in the order in which it is told.
 
-    A Dockerfile of the project's own stays: then the set's lies in its folder.
+    A Dockerfile of the project's own stays: then the set's lies in its folder. One that an earlier
+    set brought is compared, as every file.
     """
     folder = made.project.folder
     kind = made.context["kind"]
@@ -115,9 +123,15 @@ def files(made: Plan) -> list[File]:
             *made.context["extras"],
         ]
         texts[f"{FOLDER}/requirements.txt"] = "\n".join(lines) + "\n"
-    if _read(folder / "Dockerfile") not in (None, texts["Dockerfile"]):
+    own = _read(folder / "Dockerfile") or ""
+    if own and not own.startswith(BEGINS):
         texts[f"{FOLDER}/Dockerfile"] = texts.pop("Dockerfile")
-    return [File(path, text, _read(folder / path)) for path, text in texts.items()]
+    else:
+        own = ""
+    return [
+        File(path, text, _read(folder / path), own if path == f"{FOLDER}/Dockerfile" else "")
+        for path, text in texts.items()
+    ]
 
 
 def _read(path: Path) -> str | None:

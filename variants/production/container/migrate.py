@@ -11,6 +11,7 @@ import sys
 import time
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import OperationalError, connections
 
@@ -33,7 +34,8 @@ def wait_for_database(connection, patience):
         time.sleep(1)
 
 
-def wait_for_others(connection):
+def wait_for_others(connection, patience):
+    end = time.monotonic() + patience
     is_said = False
     while connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -42,30 +44,51 @@ def wait_for_others(connection):
             cursor.execute("SELECT pg_try_advisory_lock(hashtext('migrations of Django'))")
             if cursor.fetchone()[0]:
                 return
+        if time.monotonic() > end:
+            sys.exit(
+                f"Another container has the lock, and still migrates after {patience} s. Which "
+                "connection it is: SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
+            )
         if not is_said:
             print("Another container migrates. Waiting until it has ended.", flush=True)
         is_said = True
         time.sleep(0.5)
 
 
+def seconds(name, default):
+    told = os.environ.get(name) or default
+    if not told.isdecimal():
+        sys.exit(f"{name} is {told!r}. It has to be a number of seconds.")
+    return int(told)
+
+
 def main():
     # Process 1 gets no signal that it has not asked for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    told = os.environ.get("MIGRATE_PATIENCE") or "60"
-    if not told.isdecimal():
-        sys.exit(f"MIGRATE_PATIENCE is {told!r}. It has to be a number of seconds.")
+    patience = seconds("MIGRATE_PATIENCE", "60")
+    # Longer than any migration should take.
+    lock_patience = seconds("MIGRATE_LOCK_PATIENCE", "600")
     # One address of a database that accepts and says nothing is not waited for longer.
     os.environ.setdefault("PGCONNECT_TIMEOUT", "5")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings")
     # Some settings look at the command.
     sys.argv = ["manage.py", "migrate", "--noinput", *sys.argv[1:]]
-    django.setup()
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        sys.exit(f"The settings can't be used: {error}")
     connection = connections["default"]
     if connection.vendor == "unknown":
         return print("The project has no database, so there is nothing to migrate.")
-    wait_for_database(connection, int(told))
-    wait_for_others(connection)
-    execute_from_command_line(sys.argv)
+    wait_for_database(connection, patience)
+    try:
+        wait_for_others(connection, lock_patience)
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        if connection.connection and connection.is_usable():
+            raise
+        reason = " ".join(str(error).split())
+        sys.exit(f"The database ended the connection, so migrate once more: {reason}")
 
 
 if __name__ == "__main__":

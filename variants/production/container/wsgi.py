@@ -5,9 +5,12 @@ to HTTPS is in their way. /livez needs nothing. /readyz asks every database.
 """
 
 import sys
+import threading
 
 from app.wsgi import application as project
 from django.db import DatabaseError, connections
+
+asking = threading.Lock()
 
 
 def application(environ, start_response):
@@ -31,14 +34,20 @@ def answer(start_response, status, text):
 
 
 def ask_databases():
-    for connection in connections.all():
-        if connection.vendor == "unknown":
-            continue  # what Django has in its place where a project has no database
-        # A kept connection says nothing about now: its server may be gone.
-        connection.close()
-        try:
-            connection.ensure_connection()
-            if not connection.is_usable():
-                raise DatabaseError(f"{connection.alias} does not answer")
-        finally:
+    # One question at a time: a database that hangs holds one thread, and the others answer /livez.
+    if not asking.acquire(timeout=1):
+        raise DatabaseError("it still has to answer the question before this one")
+    try:
+        for connection in connections.all():
+            if connection.vendor == "unknown":
+                continue  # what Django has in its place where a project has no database
+            # A kept connection says nothing about now: its server may be gone.
             connection.close()
+            try:
+                connection.ensure_connection()
+                if not connection.is_usable():
+                    raise DatabaseError(f"{connection.alias} does not answer")
+            finally:
+                connection.close()
+    finally:
+        asking.release()
