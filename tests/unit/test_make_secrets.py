@@ -14,7 +14,9 @@ def make(tmp_path):
     (tmp_path / "container").mkdir()
     script = tmp_path / "container" / "make_secrets.py"
     shutil.copy(VARIANTS / "stack" / "container" / script.name, script)
-    return lambda: subprocess.run([sys.executable, script], check=True, capture_output=True)
+    return lambda: (
+        subprocess.run([sys.executable, script], check=True, capture_output=True, text=True).stdout
+    )
 
 
 def test_settings_that_are_there_stay(tmp_path, make):
@@ -34,3 +36,8 @@ def test_what_was_made_stays_and_nobody_else_gets_into_the_folder(tmp_path, make
     make()
     assert (tmp_path / "secrets" / "secret_key").read_text() == key
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_database_that_is_older_than_its_password_is_spoken_of(tmp_path, make):
+    assert 'psql -U reading -c "\\password"' in make()
+    assert "password" not in make().replace("kept: secrets/database_password", "")

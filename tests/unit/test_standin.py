@@ -1,5 +1,8 @@
 """The archive of a stand-in is named by what the stand-in is made from."""
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,33 @@ def test_every_stand_in_has_a_recipe() -> None:
     assert set(BASE_IMAGES) <= set(standin.BUILDS)
     for name in standin.BUILDS:
         assert (standin._RECIPES / f"{name.partition(':')[0]}.Dockerfile").is_file()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the entrypoint is a script for bash")
+def test_scripts_of_a_new_database_see_what_came_by_file(tmp_path: Path) -> None:
+    """The entrypoint itself, with programs in PostgreSQL's place that do nothing."""
+    programs, scripts, data = (tmp_path / name for name in ("bin", "scripts", "data"))
+    for folder in (programs, scripts, data):
+        folder.mkdir()
+    for name in ("initdb", "pg_ctl", "createdb", "postgres", "id"):
+        (programs / name).write_text("#!/bin/sh\necho 999\n")
+        (programs / name).chmod(0o755)
+    words = 'echo "$POSTGRES_USER $POSTGRES_DB $POSTGRES_PASSWORD" >> "$PGDATA/seen"\n'
+    (scripts / "1.sh").write_text(f"#!/bin/sh\n{words}")
+    (scripts / "1.sh").chmod(0o755)
+    # Not executable, so it is sourced: what it sets stays for the next one.
+    (scripts / "2.sh").write_text(f"{words}export SET_BY=2.sh\n")
+    (scripts / "3.sh").write_text('echo "$SET_BY $NOT_SET" >> "$PGDATA/seen"\n')
+    (tmp_path / "password").write_text("secret\n")
+    script = (standin._RECIPES / "postgres-entrypoint.sh").read_text()
+    (tmp_path / "start.sh").write_text(script.replace("/docker-entrypoint-initdb.d", str(scripts)))
+    environment = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PGDATA": str(data),
+        "POSTGRES_USER": "reading",
+        "POSTGRES_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    command = ["bash", str(tmp_path / "start.sh"), "postgres"]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    seen = (data / "seen").read_text().splitlines()
+    assert seen == ["reading reading secret", "reading reading secret", "2.sh "]

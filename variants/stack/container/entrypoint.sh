@@ -5,7 +5,12 @@ set -eu
 case "${1-server}" in
     server)
         [ $# -eq 0 ] || shift
-        for folder in "${TMPDIR:-/tmp}" /app/data /app/media; do
+        # SQLite's folder. Where another database is named, nothing writes there.
+        case "${DATABASE_URL-}${DATABASE_URL_FILE-}" in
+            "" | sqlite*) data=/app/data ;;
+            *) data="" ;;
+        esac
+        for folder in "${TMPDIR:-/tmp}" $data /app/media; do
             [ -w "$folder" ] || echo "$folder can't be written to. What needs that will fail, such as uploads." >&2
         done
         # exec: gunicorn takes the shell's place as process 1 and gets its signals.
