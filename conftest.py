@@ -1,4 +1,4 @@
-"""What every test run needs: an engine, the base images, and nothing left behind.
+"""What every test run needs: an engine, the base images, a browser, and nothing left behind.
 
 The whole suite is one pytest run: unit tests, tests of images, the notebooks
 (collected by nbval) and a browser. Notebook cells are no test functions, so this is
@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -54,10 +54,12 @@ TAKES = {
     "test_lab": 80, "test_stack": 65, "test_workspace": 50, "test_production_image": 30,
     "test_takehome": 25, "test_site": 25, "test_containers": 20, "test_cli_with_engine": 20,
 }  # fmt: skip
-SHARED = ("tests/image/test_exercises.py", "tests/image/test_mutations.py")
+MUTATIONS = "tests/image/test_mutations.py"
+SHARED = ("tests/image/test_exercises.py", MUTATIONS)
+BROWSER = ROOT / "tests" / "browser"
 
 
-class Scheduling(LoadFileScheduling):
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """A notebook's cells belong together, on one worker; so do the tests of most files."""
 
     def _split_scope(self, nodeid: str) -> str:
@@ -68,7 +70,7 @@ class Scheduling(LoadFileScheduling):
 
 
 class Suite:
-    """Prepares the engine, compares it before and after, and counts the seconds.
+    """Prepares engine and browser, compares the engine before and after, counts the seconds.
 
     The process that was started does this; its workers report what they left behind.
     """
@@ -83,6 +85,22 @@ class Suite:
         self.before: dict[str, set[str]] | None = None
         self.left: list[str] = []
         self.seconds: dict[str, float] = defaultdict(float)
+        # Whether each run of tests/mutations passed, by its name, as "04-1".
+        self.mutated: dict[str, bool] = {}
+        self.told: list[str] = []
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """With `--lf`, a cell that failed brings its whole chapter: alone it has no names."""
+        report = yield
+        last = self.config.pluginmanager.getplugin("lfplugin")
+        if last and last.active and collector.path.suffix == ".ipynb":
+            cells = [cell.id for cell in report.result]
+            if not last.lastfailed.keys().isdisjoint(cells):
+                last.lastfailed.update(dict.fromkeys(cells, True))
+        return report
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """The longest files first, so that no worker is left alone with one at the end."""
@@ -106,7 +124,14 @@ class Suite:
         if self.is_worker or not self._needs_engine():
             return
         # Here, because an error in a thread would let this process wait for ever.
-        from workshop.cli import prepare
+        import browsers
+
+        from workshop.cli import prepare as engine_and_images
+
+        def prepare() -> None:
+            engine_and_images()
+            if self._chosen(BROWSER):
+                browsers.ensure()
 
         if self.config.getoption("numprocesses", 0):
             # Workers begin with what needs no engine meanwhile.
@@ -129,7 +154,7 @@ class Suite:
             except Exception as error:
                 self.failure = f"✘ {error}"
                 FAILED.write_text(self.failure, encoding="utf-8")
-        self.seconds["engine and base images"] = time.monotonic() - start
+        self.seconds["engine, base images, browser"] = time.monotonic() - start
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -140,14 +165,29 @@ class Suite:
                 pytest.exit(FAILED.read_text(encoding="utf-8"))
 
     def _needs_engine(self) -> bool:
+        return not self.config.option.collectonly and not all(map(_needs_none, self._asked()))
+
+    def _asked(self) -> list[Path]:
+        """The files and folders of the command line, or else all that have tests."""
         started_in = self.config.invocation_params.dir
-        chosen = [started_in / arg.partition("::")[0] for arg in self.config.args]
-        return not self.config.option.collectonly and not all(map(_needs_none, chosen))
+        return [started_in / arg.partition("::")[0] for arg in self.config.args]
+
+    def _chosen(self, folder: Path) -> bool:
+        """True when tests of this folder were asked for, and not left out by --ignore."""
+        started_in = self.config.invocation_params.dir
+        left_out = [started_in / path for path in self.config.getoption("ignore") or []]
+        return any(
+            folder.is_relative_to(path) or path.is_relative_to(folder) for path in self._asked()
+        ) and not any(folder.is_relative_to(path) for path in left_out)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         file = report.nodeid.partition("::")[0]
         part = file if file.startswith(("notebooks", "tests/image")) else file.rpartition("/")[0]
         self.seconds[part] += report.duration
+        if file == MUTATIONS and report.when == "call":
+            self.mutated[report.nodeid.partition("[")[2].rstrip("]")] = report.passed
+        if report.when == "teardown":
+            self.told += [str(line) for key, line in report.user_properties if key == "told"]
         if report.failed and not self.is_worker:
             # At once: who stops a long run would not see the report at its end.
             terminal = self.config.pluginmanager.getplugin("terminalreporter")
@@ -169,7 +209,7 @@ class Suite:
                 self.left += [f"{kind}: {name}" for name in names]
         ours.remove_leftovers()
         if self.is_worker:
-            self.config.workeroutput["left"] = self.left
+            self.config.workeroutput["left"] = self.left  # type: ignore[attr-defined]  # xdist's
             return
         if self.before is not None:
             self.left += sorted(self._new_for_good())
@@ -178,12 +218,13 @@ class Suite:
 
     def _new_for_good(self) -> set[str]:
         """What was not there before and stays: a build of somebody else's ends meanwhile."""
+        before = self.before or {}
 
         def new() -> set[str]:
             return {
                 f"{kind}: {name}"
                 for kind, names in everything().items()
-                for name in names - self.before[kind]
+                for name in names - before[kind]
             }
 
         left = new()
@@ -203,8 +244,17 @@ class Suite:
         terminalreporter.section("seconds by part")
         for part, seconds in sorted(self.seconds.items(), key=lambda item: -item[1]):
             write(f"{seconds:8.1f}  {part}")
+        if self.told:
+            terminalreporter.section("measured under faults")
+            for line in self.told:
+                write(line)
+        if self.mutated:
+            import mutated
+
+            seen, all_ = mutated.counted(self.mutated)
+            write(f"{seen} of {all_} claims were seen failing.")
         if self.failure:
-            terminalreporter.section("no engine, or no base images", red=True)
+            terminalreporter.section("what the tests need is not there", red=True)
             write(self.failure)
         if self.left:
             terminalreporter.section("left behind on the engine", red=True)
@@ -259,6 +309,22 @@ def abandoned_mounts(engine: docker.DockerClient) -> set[str]:
         for c in engine.containers.list(all=True, ignore_removed=True)
     }
     return set(filter(form.match, mounted)) - used
+
+
+@pytest.fixture(scope="module")
+def left_clean() -> Iterator[None]:
+    """After the file, everything that this session made is removed."""
+    from workshop.engine import session as ours
+    from workshop.paths import WORKSPACES
+    from workshop.run import containers
+
+    # Without a session of the tests' own, that would be the reader's work.
+    assert os.environ.get("WORKSHOP_SESSION") == ours.ident()
+    yield
+    containers.remove_all()
+    ours.remove_leftovers()
+    shutil.rmtree(WORKSPACES / ours.ident(), ignore_errors=True)
+    assert not any(ours.leftovers().values())
 
 
 def pytest_configure(config: pytest.Config) -> None:
