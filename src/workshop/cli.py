@@ -15,7 +15,7 @@ from typing import Any
 from . import doctor
 from .bases import images, standin
 from .engine import client, embedded, session
-from .engine.causes import as_problem
+from .engine.error_texts import as_problem
 from .errors import WorkshopError
 from .kit import proxy
 from .layers.look import look_into

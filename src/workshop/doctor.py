@@ -14,7 +14,7 @@ import docker
 from .bases import images
 from .build.buildx import BuildFailed, build_image
 from .engine import client, embedded
-from .engine.causes import as_problem
+from .engine.error_texts import as_problem
 from .errors import WorkshopError
 from .paths import ROOT
 from .run import containers
@@ -107,7 +107,7 @@ def _build_cache() -> str:
     own = told.get("BuildCacheUsage", {}).get("Reclaimable", 0)
     if "BuildCache" in told:
         own = sum(r.get("Size", 0) for r in told["BuildCache"] or [] if not r.get("Shared"))
-    return f"the build cache holds {own / 1e9:.1f} GB, `docker builder prune` empties it"
+    return f"the build cache holds {own / 1e9:.1f} GB, `docker builder prune --all` empties it"
 
 
 def _images() -> str:

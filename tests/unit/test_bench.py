@@ -21,7 +21,7 @@ from workshop.bench import (
 )
 from workshop.bench.dockerfiles import COMPARED_WITH, DOCKERFILES, VARIATIONS
 from workshop.errors import WorkshopError
-from workshop.paths import ROOT
+from workshop.paths import ROOT, VARIANTS
 from workshop.show.display import size
 
 
@@ -106,6 +106,39 @@ def test_the_readme_tells_the_stored_answer_of_the_machines():
     assert found.as_markdown() in readme
     assert found.date in readme
     assert found.events["rolling update"].requests >= machines.LEAST
+
+
+def with_memory(monkeypatch, gib):
+    engine = type("Engine", (), {"info": lambda self: {"MemTotal": int(gib * 2**30)}})
+    monkeypatch.setattr(machines.client, "connect", engine)
+
+
+def test_three_machines_on_an_engine_with_little_memory_are_one_sentence(monkeypatch):
+    with_memory(monkeypatch, 3.9)
+    with pytest.raises(WorkshopError) as told:
+        machines.require()
+    assert told.value.what == "Three more engines need 4 GiB of memory, and this one has 3.9."
+
+
+def test_an_engine_that_runs_no_privileged_container_is_one_sentence(monkeypatch):
+    def refuse(*_, **__):
+        raise WorkshopError("privileged mode is incompatible.", "Look at its log.")
+
+    with_memory(monkeypatch, 4)
+    monkeypatch.setattr(machines.containers, "run", refuse)
+    with pytest.raises(WorkshopError) as told:
+        machines.require()
+    assert told.value.what == (
+        "This engine runs no privileged container. privileged mode is incompatible."
+    )
+    assert "read the stored outputs" in told.value.fix
+
+
+def test_the_load_goes_on_until_the_load_balancer_has_given_up_a_machine():
+    """What still waits when the clients stop is counted nowhere."""
+    settings = (VARIANTS / "swarm" / "deploy" / "haproxy.cfg").read_text(encoding="utf-8")
+    (patience,) = re.findall(r"timeout server (\d+)s", settings)
+    assert int(patience) < machines.PATIENCE_S
 
 
 def needs(answers_per_s, memory):

@@ -12,8 +12,9 @@ import archives
 import listeners
 import pytest
 
-from workshop import cli
+from workshop import cli, doctor
 from workshop.engine import client, embedded, root
+from workshop.errors import WorkshopError
 from workshop.paths import NOTEBOOKS
 
 COMMANDS = sorted(next(a.choices for a in cli._parser()._actions if a.metavar == "COMMAND"))
@@ -131,6 +132,21 @@ def test_doctor_without_an_engine_as_a_process_of_its_own():
     assert done.stdout.startswith("[ OK ] Python: 3.")
     assert f"[FAIL] engine: The Docker engine at {NOWHERE} (DOCKER_HOST) does" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_doctor_says_where_a_port_does_not_answer_and_what_to_do(monkeypatch):
+    def start(*arguments, **settings):
+        raise WorkshopError("nothing answers at http://192.0.2.1:32768")
+
+    monkeypatch.setattr(doctor.images, "is_present", lambda name: True)
+    monkeypatch.setattr(doctor.client, "address", lambda: "192.0.2.1")
+    monkeypatch.setattr(doctor.containers, "start", start)
+    ask = dict(doctor.QUESTIONS)["published ports"]
+    assert str(doctor._guarded("published ports", ask)) == (
+        "[FAIL] published ports: a container's port does not answer at 192.0.2.1: "
+        "nothing answers at http://192.0.2.1:32768\n"
+        "       → Let this machine reach the ports of the engine's machine from 32768 on."
+    )
 
 
 def test_ctrl_c_is_no_traceback(monkeypatch, capsys):

@@ -44,6 +44,19 @@ def test_options_of_compose_end_where_its_command_begins(words, general, rest):
     assert compose.split(words.split()) == (general, rest)
 
 
+@pytest.mark.parametrize(
+    ("words", "builds"),
+    [
+        ("up --detach --wait --build", True),
+        ("-f build.yaml build web", True),
+        ("-f build.yaml up web", False),
+        ("", False),
+    ],
+)
+def test_a_command_that_says_that_it_builds(words, builds):
+    assert compose.builds(words.split()) is builds
+
+
 def test_the_files_that_compose_takes_by_itself_are_named(tmp_path, told):
     for name in ("compose.yaml", "docker-compose.yml", "compose.override.yml"):
         (tmp_path / name).touch()

@@ -41,6 +41,8 @@ def test_as_text():
 def test_in_words():
     assert GROWTH.alt == "The image: the base image 80.0 MB, 2 layers 10.0 MB, this step 10.0 MB."
     assert Growth([5_000_000], 1, 0).alt == "The image: the base image 5.0 MB."
+    changed = Growth([5_000_000, 1_000_000], 1, 1, "from this change on")
+    assert changed.alt == "The image: the base image 5.0 MB, from this change on 1.0 MB."
 
 
 def test_the_drawing_is_valid_and_its_alternative_is_the_words():

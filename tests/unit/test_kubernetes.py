@@ -1,4 +1,4 @@
-"""The manifests for Kubernetes: they are what two versions of the API know, and as tight as can be.
+"""The files for Kubernetes: two versions of the API know them. Those for Swarm: as Compose's.
 
 No cluster is asked. `kubectl kustomize` and the schemas of the API are enough for that.
 """
@@ -116,6 +116,47 @@ def test_the_containers_get_what_compose_gives_them(manifests):
         assert container["args"] == words.split()
 
 
+def services(*path):
+    return yaml.safe_load(VARIANTS.joinpath(*path).read_text(encoding="utf-8"))["services"]
+
+
+def targets(service):
+    """Where a container has a volume or a folder in memory."""
+    named = [v["target"] if isinstance(v, dict) else v.split(":")[1] for v in service["volumes"]]
+    return {*named, *service.get("tmpfs", [])}
+
+
+def test_swarm_gives_the_containers_what_compose_gives_them():
+    """But for what `docker stack deploy` has no word for, as the head of the file says."""
+    stack, compose = services("swarm", "deploy", "stack.yaml"), services("stack", "compose.yaml")
+    assert stack.keys() == compose.keys()
+    words = {"command", "user", "healthcheck", "read_only", "cap_drop", "stop_grace_period"}
+    for name, told in compose.items():
+        found = stack[name]
+        for word in words & told.keys():
+            assert found.get(word) == told[word], (name, word)
+        variables = {**told.get("environment", {}), "ALLOWED_HOSTS": None}
+        assert {**found.get("environment", {}), "ALLOWED_HOSTS": None} == variables, name
+        shared_memory = {"/dev/shm"} if "shm_size" in told else set()
+        assert targets(found) == targets(told) | shared_memory, name
+        limits = found["deploy"]["resources"]["limits"]
+        assert limits["memory"].lower() == told["mem_limit"], name
+        assert (limits["cpus"], limits["pids"]) == (str(told["cpus"]), told["pids_limit"]), name
+
+
+def test_a_migration_that_always_fails_ends():
+    policy = services("swarm", "deploy", "stack.yaml")["migrate"]["deploy"]["restart_policy"]
+    assert policy == {"condition": "on-failure", "max_attempts": 3}
+    spec = named(rendered("laptop"), "Job", "migrate")["spec"]
+    assert (spec["backoffLimit"], spec["template"]["spec"]["restartPolicy"]) == (3, "Never")
+
+
+def test_a_database_gets_the_time_that_compose_gives_it():
+    spec = named(rendered("laptop"), "StatefulSet", "db")["spec"]["template"]["spec"]
+    told = services("stack", "compose.yaml")["db"]["stop_grace_period"]
+    assert told == f"{spec['terminationGracePeriodSeconds']}s"
+
+
 def test_who_stops_gets_the_time_that_it_needs(manifests):
     web = named(manifests, "Deployment", "web")["spec"]["template"]["spec"]
     told = {v["name"]: v["value"] for v in web["containers"][0]["env"]}
@@ -131,11 +172,11 @@ def test_the_probes_ask_what_they_ought_to(manifests):
         for kind in ("startup", "liveness", "readiness")
     }
     assert asked == {"startup": "/", "liveness": "/livez", "readiness": "/readyz"}
-    # Else Django answers 400, and the pod never starts.
-    (host,) = web["startupProbe"]["httpGet"]["httpHeaders"]
+    # Else Django answers 400, or redirects to HTTPS, and the pod never starts.
+    headers = {h["name"]: h["value"] for h in web["startupProbe"]["httpGet"]["httpHeaders"]}
     told = {v["name"]: v["value"] for v in web["env"]}
-    assert host["name"] == "Host"
-    assert host["value"] in told.get("ALLOWED_HOSTS", DEFAULT_HOSTS).split(",")
+    assert headers["Host"] in told.get("ALLOWED_HOSTS", DEFAULT_HOSTS).split(",")
+    assert headers["X-Forwarded-Proto"] == "https"
 
 
 def test_an_update_starts_the_new_one_first_and_beat_is_never_twice(manifests):
@@ -189,6 +230,11 @@ def test_production_runs_an_image_by_its_digest_and_scales():
     assert "replicas" not in web["spec"]
     scaler = named(manifests, "HorizontalPodAutoscaler", "web")["spec"]
     assert scaler["scaleTargetRef"]["name"] == "web"
+    # Eight threads in each process, which is the image's default, and PostgreSQL has 97.
+    told = {v["name"]: v["value"] for v in web["spec"]["template"]["spec"]["containers"][0]["env"]}
+    surge = web["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    pods_at_most = scaler["maxReplicas"] + surge
+    assert pods_at_most * int(told["WEB_CONCURRENCY"]) * 8 < 97 - 10
     budget = named(manifests, "PodDisruptionBudget", "web")["spec"]
     assert budget["minAvailable"] < scaler["minReplicas"]
     assert named(manifests, "PersistentVolumeClaim", "media")["spec"]["accessModes"] == [

@@ -1,12 +1,14 @@
-"""How many builds run at once, without an engine."""
+"""How many builds run at once, and what a larger room would need, without an engine."""
 
 import subprocess
 import sys
 
 import pytest
 
+from workshop.bench import room as bench
 from workshop.build import slots
 from workshop.engine import client
+from workshop.paths import ROOT
 
 HOLD = """
 import sys
@@ -61,3 +63,17 @@ def test_another_engine_has_slots_of_its_own(monkeypatch):
     here = slots._files()
     monkeypatch.setattr(client, "host", lambda: "tcp://192.0.2.1:2376")
     assert not set(here) & set(slots._files())
+
+
+def test_a_larger_room_needs_processors_for_the_work_that_it_adds():
+    rounds = [
+        bench.Round(4, [160.0] * 4, [200_000] * 4, [5] * 4),
+        bench.Round(8, [200.0] * 8, [200_000] * 8, [5] * 8),
+    ]
+    # 420 s with 4 processors, and 200 s with 2.1 times as many.
+    assert bench.Room(rounds, ["02"], "2026-01-31", "linux, 4 processors").processors() == 9
+
+
+def test_the_guide_tells_how_many_processors_thirty_need():
+    guide = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+    assert f"take a machine with {bench.stored().processors()} processors" in guide

@@ -1,5 +1,6 @@
 """What the workspace, the session and the magic do before an engine is asked."""
 
+import contextlib
 import json
 import re
 from typing import ClassVar
@@ -11,9 +12,10 @@ from workshop.build.buildx import Build
 from workshop.build.progress import Step
 from workshop.engine import session
 from workshop.errors import WorkshopError
-from workshop.lesson import explain, magic, results, workspace
+from workshop.lesson import explain, magic, results, terminal, workspace
 from workshop.lesson.results import Added, Diff, StepResult
 from workshop.lesson.terminal import Answer, Answers
+from workshop.run import containers
 from workshop.show import live
 from workshop.show.display import Listing
 from workshop.show.growth import Growth
@@ -71,7 +73,9 @@ def test_the_magic_wants_one_name(line):
 
 
 class Recorded:
-    """A workspace that notes what its magics ask of it."""
+    """A workspace that notes what its magics ask of it; its commands end with ``status``."""
+
+    status = 0
 
     def __init__(self, path):
         self.path, self.terminal, self.asked = path, self, []
@@ -79,7 +83,7 @@ class Recorded:
 
     def run(self, cell):
         self.asked.append(("run", cell))
-        return Answer("docker ps", 0, cell)
+        return Answer("docker ps", self.status, cell)
 
     def wait_for(self, cell, text):
         self.asked.append(("wait_for", cell, text))
@@ -149,13 +153,53 @@ def test_a_part_of_what_was_printed(recorded, line, shown):
     assert magic.terminal(line, "a1\nb2\na3\n").text() == shown
 
 
-def test_out_keeps_the_answer_under_a_name(recorded, monkeypatch):
-    class Shell:
-        user_ns: ClassVar[dict] = {}
+class Shell:
+    """A kernel's own names."""
 
+    user_ns: ClassVar[dict] = {}
+
+
+def test_out_keeps_the_answer_under_a_name(recorded, monkeypatch):
     monkeypatch.setattr(magic, "get_ipython", lambda: Shell)
     shown = magic.terminal("--out listed", "docker ps")
     assert Shell.user_ns == {"listed": shown}
+
+
+def test_a_hidden_command_that_fails_is_shown_unless_a_claim_may_look_at_it(recorded, monkeypatch):
+    monkeypatch.setattr(magic, "get_ipython", lambda: Shell)
+    recorded.status = 3
+    assert magic.terminal("--hide", "no\n").text() == "$ docker ps\nno\n(exit status 3)"
+    assert magic.terminal("--hide --out seen", "no\n").text() == "… and 2 more lines"
+
+
+def test_of_several_hidden_commands_those_that_fail_are_shown():
+    both = Answers([Answer("docker ps -q", 0, "1\n"), Answer("docker x", 1, "", "no x\n")])
+    assert terminal.failed(both).text() == "$ docker x\nno x\n(exit status 1)"
+
+
+# A remote engine
+
+
+@pytest.mark.parametrize(
+    ("words", "run"),
+    [
+        ("--publish 127.0.0.1:5000:8000 i", "--publish 5000:8000 i"),
+        ("-p 127.0.0.1::8000 --detach i", "-p 8000 --detach i"),
+        ("--publish=127.0.0.1:5000:8000 i", "--publish=5000:8000 i"),
+        ("-p127.0.0.1:5000:8000 i", "-p5000:8000 i"),
+        ("-p 8000:8000 i runserver 127.0.0.1:8000", "-p 8000:8000 i runserver 127.0.0.1:8000"),
+    ],
+)
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.7"])
+def test_a_remote_engine_publishes_where_this_machine_reaches_it(
+    monkeypatch, tmp_path, address, words, run
+):
+    monkeypatch.setattr(terminal.session, "ident", lambda: "aaaa0001")
+    monkeypatch.setattr(terminal.client, "address", lambda: address)
+    here = terminal.Terminal(tmp_path, "04")
+    carried_out, _ = here._with_whose(["run", *words.split()])
+    expected = (words if address == "127.0.0.1" else run).split()
+    assert carried_out[-len(expected) :] == expected
 
 
 @pytest.mark.parametrize("line", ["--out", "--out 1x", "--nothing", "name", "--until 'open"])
@@ -182,6 +226,32 @@ def test_several_answers_are_shown_with_their_commands():
     both = Answers([Answer("docker ps -q", 0, "1\n"), Answer("docker x", 1, "", "no x\n")])
     assert both.text() == "$ docker ps -q\n1\n$ docker x\nno x\n(exit status 1)"
     assert "<pre>" in both.html()
+
+
+@pytest.mark.parametrize("typed", ["docker compose up --build", "docker compose up"])
+def test_a_compose_command_that_builds_takes_a_turn_among_the_builds(monkeypatch, tmp_path, typed):
+    held = []
+
+    @contextlib.contextmanager
+    def slot(tell):
+        held.append("a slot")
+        yield
+        held.append("free")
+
+    def complete(words, *_, **__):
+        held.append(words[-1])
+        return containers.Output(words, 0, "", "", 0.0)
+
+    monkeypatch.setattr(terminal.slots, "slot", slot)
+    monkeypatch.setattr(terminal.containers, "complete", complete)
+    monkeypatch.setattr(terminal.compose, "labelled", lambda words, *_: words)
+    monkeypatch.setattr(terminal.session, "ident", lambda: "aaaa0001")
+    monkeypatch.setattr(terminal.session, "tags", lambda _: [])
+    monkeypatch.setattr(terminal.session, "replacing", contextlib.nullcontext)
+    monkeypatch.setattr(terminal.client, "cli", lambda: "docker")
+    monkeypatch.setattr(terminal.client, "environment", dict)
+    terminal.Terminal(tmp_path, "18").run(typed)
+    assert held == (["a slot", "--build", "free"] if "--build" in typed else ["up"])
 
 
 # What a step changed
@@ -261,14 +331,67 @@ def test_the_card_of_a_step_in_four_lines_and_with_all_steps_folded():
     assert "<details><summary>2 steps in this build</summary><table>" in html
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "text"),
+    [
+        (5_000_000, 4_000_000, "1.0 MB less: the image has 4.0 MB; before, it had 5.0 MB."),
+        (4_000_000, 4_001_000, "1.0 kB more: the image has 4.0 MB; before, it had 4.0 MB."),
+        (4_000_999, 4_000_000, "Less than 1 kB more or less: the image has 4.0 MB."),
+    ],
+)
+def test_what_a_change_made_of_the_size_in_words(before, now, text):
+    resized = results.Resized(before, now)
+    assert resized.text() == text
+    large = re.search(r"<span[^>]*>(.*)</span>", resized.html())[1]
+    assert text.startswith(large)
+
+
+def test_the_card_of_a_change_has_the_difference_above_it():
+    steps = [Step("", 1, 2, "FROM a", None, 0.0), Step("", 2, 2, "RUN true", True, 0.0)]
+    build = Build("docker build -t $IMAGE .", "tag", steps, 2.0)
+    growth = Growth([3_000_000, 1_000_000], 1, 1, "from this change on")
+    difference = results.difference("Dockerfile", "FROM a\n", "FROM a\nRUN true\n")
+    change = results.Change(difference, build, steps[1:], growth, 5_000_000, 4_000_000)
+    assert change.text().splitlines() == [
+        "Dockerfile, edited",
+        " FROM a",
+        "+RUN true",
+        "$ docker build -t $IMAGE .",
+        "[2/2] RUN true  cached",
+        "1.0 MB less: the image has 4.0 MB; before, it had 5.0 MB.",
+        "░" * 45 + "█" * 15 + "  4.0 MB",
+        "2 steps in this build",
+    ]
+    html = change.html()
+    assert "<code>[2/2] RUN true</code> <b>cached</b>" in html
+    assert "<details><summary>2 steps in this build</summary><table>" in html
+
+
 def test_a_step_before_the_first_from_says_that_there_is_nothing_to_build():
     assert "Nothing to build yet" in StepResult("x", None, Added(0, 0, 0, [])).text()
 
 
 def test_the_cell_of_working_in_the_root_has_no_step():
     built = Build("docker build .", "t", [Step("", 2, 3, "RUN z", False, 1.0)], 1.0)
-    assert workspace._own(built, "WORKDIR /") == []
-    assert workspace._own(built, "RUN z\nWORKDIR /") == built.steps
+    text = "FROM a\n\nRUN z\n\nWORKDIR /\n"
+    assert workspace._own(built, text, ["FROM a", "RUN z"], "WORKDIR /") == []
+    assert workspace._own(built, text, ["FROM a"], "RUN z\nWORKDIR /") == built.steps
+
+
+def test_the_steps_of_a_cell_in_the_middle_are_told_from_equal_ones():
+    base = Step("", 1, 1, "FROM a", None, 0.0)
+    first, second, last = (
+        Step("one", 2, 2, "WORKDIR /x", True, 0.0),
+        Step("two", 2, 3, "WORKDIR /x", True, 0.0),
+        Step("two", 3, 3, "RUN z", False, 1.0),
+    )
+    built = Build("docker build .", "t", [base, first, second, last], 1.0)
+    steps = ["FROM a AS one", "WORKDIR /x", "FROM a AS two", "ENV A=1\nWORKDIR /x", "RUN z"]
+
+    def own(at):
+        return workspace._own(built, "\n\n".join(steps) + "\n", steps[:at], steps[at])
+
+    assert [own(at) for at in range(5)] == [[base], [first], [base], [second], [last]]
 
 
 def test_a_folder_that_cannot_be_removed_is_told_with_the_way_out(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import docker
 from docker.models.images import Image
 
-from ..engine import causes, client
+from ..engine import client, error_texts
 from ..errors import WorkshopError
 from ..paths import state_folder, write_whole
 from ..show import console
@@ -114,7 +114,7 @@ def _follow(events: Iterator[dict[str, Any]], log: TextIO) -> None:
 
 def pull_problem(reference: str, mirror: str, text: str) -> WorkshopError:
     """What the engine's ``text`` about a failed pull means to a reader."""
-    cause = causes.find(
+    cause = error_texts.find(
         "pull",
         text,
         registry=f"The registry {mirror}" if mirror else "The official registry",

@@ -37,6 +37,8 @@ LEAST = 10_000
 GOOD = "drop"
 SITE, ARTICLE = 8000, 8001
 CONNECTIONS = 8
+# For so long the load balancer waits for an answer; a second more, to be sure.
+PATIENCE_S = 11.0
 CAP_SYS_ADMIN = 1 << 21
 
 # What is added to the good image and breaks it.
@@ -90,7 +92,9 @@ def require() -> None:
             NODE_IMAGE, ["/proc/self/status"], options=["--privileged", "--entrypoint", "cat"]
         )
     except WorkshopError as error:
-        raise WorkshopError(f"This engine runs no privileged container. {error}", fix) from None
+        raise WorkshopError(
+            f"This engine runs no privileged container. {error.what}", fix
+        ) from None
     rights = [line.split()[1] for line in told.lines if line.startswith("CapEff:")]
     if not (rights and int(rights[0], 16) & CAP_SYS_ADMIN):
         raise WorkshopError("This engine gives a privileged container no rights.", fix)
@@ -213,7 +217,7 @@ class Swarm:
         """Clients in a container of their own, from before the block until it calls the result."""
         self.stack.done(
             f"docker run --detach --name $ME-load --network $ME $IMAGE:load --threads 1 "
-            f"--connections {CONNECTIONS} --duration 1h --timeout 10s --header 'Host: localhost' "
+            f"--connections {CONNECTIONS} --duration 1h --header 'Host: localhost' "
             f"http://balancer:{port}/"
         )
 
@@ -397,23 +401,35 @@ def _tag(name: str) -> str:
 
 
 def refused(swarm: Swarm, name: str) -> float:
-    """Update to a broken image. Raises WorkshopError unless Swarm takes the update back."""
+    """Update to a broken image: seconds until the version of before serves again.
+
+    Raises WorkshopError unless a container of it ran, and Swarm took the update back.
+    """
     start = time.monotonic()
     swarm.on(f"service update --quiet --image {swarm.image(_tag(name))} site_web")
     image = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
     told = swarm.on(f"service inspect --format '{image}' site_web").stdout.strip()
     if f":{GOOD}@" not in told:
         raise WorkshopError(f"An image that {name} was not taken back: the service has {told}")
+    tasks = swarm.on("service ps site_web --no-trunc --format '{{.Image}} {{.CurrentState}}'").lines
+    tried = [line for line in tasks if f":{_tag(name)}" in line]
+    if not tried or any("Rejected" in line for line in tried):
+        raise WorkshopError(f"No container of an image that {name} has run: {tried}")
     wait_until("the version of before", lambda: swarm.whole(GOOD))
     return time.monotonic() - start
 
 
 def taken_away(swarm: Swarm, how: str, version: str = GOOD) -> float:
-    """A machine that serves goes, and comes back when two others do: seconds until they did."""
+    """A machine that serves goes, and comes back when two others do: seconds until they did.
+
+    It stays away until the load balancer has given up what that machine had not answered.
+    """
     node = swarm.beside()
     away, back = (f"docker compose {command.format(node=node)}" for command in AWAY[how])
     swarm.stack.done(away)
+    gone = time.monotonic()
     seconds = wait_until("a place elsewhere", lambda: swarm.whole(version, without=node))
+    wait_until("a late answer", lambda: time.monotonic() - gone > PATIENCE_S)
     swarm.stack.done(back)
     wait_until(node, lambda: swarm.ready(node))
     return seconds

@@ -126,7 +126,7 @@ def _load(site: stack.Stack, threads: int, way: str) -> Pooled:
     site.done("docker compose up --detach --wait --no-deps --force-recreate web")
     site.done(
         f"docker run --detach --name $ME-load --network ${{ME}}_default $IMAGE:load --threads 2 "
-        f"--connections {2 * threads} --duration {LOAD_S}s --timeout 10s "
+        f"--connections {2 * threads} --duration {LOAD_S}s "
         "--header 'Host: localhost' http://web:8000/"
     )
     time.sleep(SETTLED_S)

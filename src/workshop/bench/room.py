@@ -7,7 +7,9 @@ emptied, as it is when a course begins.
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import secrets
 import statistics
 import subprocess
@@ -27,6 +29,8 @@ from .report import STORED, Measured
 CHAPTERS = ("02", "03")
 READERS = (1, 2, 4, 8)
 ROOM = 30
+# In a reader's folder: what their claims have seen.
+KEPT = "kept.jsonl"
 # A reader, in a process: runs the chapters, and says how much memory it and its kernel took.
 READER = """
 import time
@@ -102,10 +106,8 @@ class Room(Measured):
                     f"{sum(each.memory_kb) / 1e6:.1f} GB",
                 )
             )
-        before, last = self.rounds[-2:]
-        slope = (max(last.seconds) - max(before.seconds)) / (last.readers - before.readers)
-        then = max(last.seconds) + slope * (ROOM - last.readers)
-        memory = statistics.mean(last.memory_kb) * ROOM / 1e6
+        then = self._then()
+        memory = statistics.mean(self.rounds[-1].memory_kb) * ROOM / 1e6
         rows.append(
             (
                 f"{ROOM}, computed",
@@ -117,6 +119,20 @@ class Room(Measured):
         )
         return rows
 
+    def _then(self) -> float:
+        """Seconds of ROOM readers, on the line through the last two rounds."""
+        before, last = self.rounds[-2:]
+        slope = (max(last.seconds) - max(before.seconds)) / (last.readers - before.readers)
+        return max(last.seconds) + slope * (ROOM - last.readers)
+
+    def processors(self) -> int:
+        """With how many ROOM readers would take no longer than those of the last round did.
+
+        Not measured: it is so if twice the processors do the same work in half the time.
+        """
+        (had,) = re.findall(r"(\d+) processors", self.machine)
+        return math.ceil(int(had) * self._then() / max(self.rounds[-1].seconds))
+
 
 def run() -> Room:
     """Let 1, 2, 4 and 8 readers run chapters, each round from an empty build cache.
@@ -126,24 +142,27 @@ def run() -> Room:
     rounds = []
     for readers in READERS:
         embedded.prune("the build cache")
-        with step(f"Chapters {' and '.join(CHAPTERS)}, {readers} readers at once"):
-            rounds.append(_round(readers))
+        with (
+            step(f"Chapters {' and '.join(CHAPTERS)}, {readers} readers at once"),
+            tempfile.TemporaryDirectory(prefix="dockerfile-workshop-") as temporary,
+        ):
+            rounds.append(_round(readers, Path(temporary)))
     return Room(rounds, list(CHAPTERS), datetime.now(UTC).date().isoformat(), client.machine())
 
 
-def _round(readers: int) -> Round:
-    with tempfile.TemporaryDirectory(prefix="dockerfile-workshop-") as temporary:
-        folders = [Path(temporary, str(number)) for number in range(readers)]
-        started = [_start(folder) for folder in folders]
-        try:
-            ended = [_end(*reader) for reader in zip(started, folders, strict=True)]
-        finally:
-            # Also after one that failed, each cleans up behind itself.
-            for process in started:
-                process.wait()
-        held = [len((folder / "kept.jsonl").read_text().splitlines()) for folder in folders]
-        seconds = [each[0] for each in ended]
-        return Round(readers, seconds, [each[1] for each in ended], held)
+def _round(readers: int, top: Path) -> Round:
+    """Let readers run the chapters at once; each has a folder below ``top``, named by a number."""
+    folders = [top / str(number) for number in range(readers)]
+    started = [_start(folder) for folder in folders]
+    try:
+        ended = [_end(*reader) for reader in zip(started, folders, strict=True)]
+    finally:
+        # Also after one that failed, each cleans up behind itself.
+        for process in started:
+            process.wait()
+    held = [len((folder / KEPT).read_text().splitlines()) for folder in folders]
+    seconds = [each[0] for each in ended]
+    return Round(readers, seconds, [each[1] for each in ended], held)
 
 
 def _start(folder: Path) -> subprocess.Popen[str]:
@@ -151,7 +170,7 @@ def _start(folder: Path) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "WORKSHOP_SESSION": secrets.token_hex(4),
-        claims.KEEP: str(folder / "kept.jsonl"),
+        claims.KEEP: str(folder / KEPT),
     }
     with (folder / "log").open("w") as log:
         return subprocess.Popen(

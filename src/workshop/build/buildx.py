@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ..engine import causes, children, client
+from ..engine import children, client, error_texts
 from ..errors import WorkshopError
 from ..show.display import Composed, Stack, Table, Verbatim, command_line, shorten
 from . import grammar, progress, slots
@@ -41,7 +41,7 @@ class BuildFailed(WorkshopError):
         self.status = int(match[1]) if match else None
         self.log = log
         said = "\n".join([error, *log])
-        cause = causes.find("build", said)
+        cause = error_texts.find("build", said)
         fix = (
             "Correct the instruction, and run the cell again. What was built before is still there."
         )

@@ -220,6 +220,12 @@ def failed(
     return str(place.step()), vertex.log or next(logs, [])
 
 
+def written(dockerfile: str) -> list[tuple[str, int, str]]:
+    """Stage, number and instruction of each step, as ``Step`` has them, in order; FROM aside."""
+    places = _places(dockerfile, None)
+    return [(place.stage, place.number, place.instruction) for place in places if not place.is_base]
+
+
 def _sorted_in(
     vertices: Iterable[Vertex], dockerfile: str, arguments: Mapping[str, str] | None
 ) -> list[_Place]:

@@ -26,7 +26,7 @@ from docker.tls import TLSConfig
 
 from ..errors import WorkshopError
 from ..paths import state_folder
-from . import causes
+from . import error_texts
 
 EMBEDDED_HOST = "unix:///run/dockerfile-workshop/docker.sock"
 DEFAULT_HOST = (
@@ -275,11 +275,11 @@ def version(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _no_answer(endpoint: Endpoint, error: BaseException) -> NoAnswer:
-    chain = causes.chain(error)
-    reason = causes.reason(error)
+    chain = error_texts.chain(error)
+    reason = error_texts.reason(error)
     locked = isinstance(chain[-1], PermissionError)
     silent = isinstance(chain[-1], TimeoutError)
-    found = causes.find(
+    found = error_texts.find(
         "engine",
         "permission denied" if locked else " ".join(map(str, chain)),
         engine=str(endpoint),

@@ -42,7 +42,7 @@ MANIFEST = "kit.json"
 IMAGES = "images.tar.zst"
 # For so long the certificate holds; image/record.py signs it.
 DAYS = 180
-# What the archive and its parts take while they are made.
+# What the archive and its parts take while they are made, and what the engine makes meanwhile.
 NEEDED = 6_000_000_000
 
 
@@ -69,7 +69,8 @@ def pack(target: Path, names: Sequence[str]) -> Manifest:
     """Record chapters (all of them without ``names``) and write the kit to ``target``.
 
     The base images of the engine are the kit's meanwhile. Raises WorkshopError when there is no
-    room, when this is no clone, when a kit is in use, or when a chapter fails.
+    room, when ``target`` is there, when this is no clone, when a kit is in use, or when a chapter
+    fails.
     """
     chapters = notebooks.chapters(names)
     _refuse(target)
@@ -116,6 +117,8 @@ def _refuse(target: Path) -> None:
     place = target.absolute().parent
     if target.is_dir():
         raise WorkshopError(f"{target} is a folder.", f"Name a file in it: {target / 'kit.tar'}.")
+    if target.exists():
+        raise WorkshopError(f"{target} is there already.", "Name another file, or move it away.")
     proxies = [n for n in client.PROXIES if n.upper() != "NO_PROXY" and os.environ.get(n)]
     if proxies:
         raise WorkshopError(
@@ -134,18 +137,24 @@ def _refuse(target: Path) -> None:
             "A kit is in use on this machine, so nothing can be recorded.",
             "Go back to the network first: `uv run workshop unpack --undo`.",
         )
-    free = shutil.disk_usage(place).free
-    if free < NEEDED:
+    if (free := shutil.disk_usage(place).free) < NEEDED:
         raise WorkshopError(
             f"{size(free)} are free in {place}, and packing takes up to {size(NEEDED)}.",
             "Free some space, or name a file on another disk.",
+        )
+    engines = client.free_disk()
+    if engines is not None and engines < NEEDED:
+        raise WorkshopError(
+            f"The engine's disk has {size(engines)} left, and packing takes up to {size(NEEDED)}.",
+            "Free some space: `docker system df` shows what Docker holds.",
         )
 
 
 def _record(names: Sequence[str], kit: str, folder: Path, stack: ExitStack) -> int:
     """Run chapters while the proxy records, and build the image that replays it.
 
-    Until ``stack`` ends, the base images are the kit's. Returns the number of answers.
+    Until ``stack`` ends, the base images are the kit's, and that image is there. Returns the
+    number of answers.
     """
     with step("Building the proxy that records"):
         proxy.build("proxy", proxy.RECORDER, {}, {})
@@ -173,6 +182,7 @@ def _record(names: Sequence[str], kit: str, folder: Path, stack: ExitStack) -> i
             proxy.copy_out(f"/kit/{name}", folder / name)
         files = {name: (folder / name).read_bytes() for name in ("flows", "leaf.pem")}
         proxy.build("replay", proxy.IMAGE, files, {proxy.LABEL: kit})
+    stack.callback(client.connect().api.remove_image, proxy.IMAGE)
     return int(told.split()[-2])
 
 
@@ -220,13 +230,19 @@ def _collect_wheels(folder: Path) -> None:
         ours = "dockerfile-workshop=="
         lines = sorted(line for line in installed if not line.startswith(ours))
         same.write_text("\n".join(lines), encoding="utf-8")
-        python = next(Path(temporary).glob("[bS]*/python*"))
-        pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel"]
-        done = subprocess.run(
-            [*pip, "--constraint", str(same), "--wheel-dir", str(folder), str(ROOT)],
-            capture_output=True,
-            text=True,
+        python = str(next(Path(temporary).glob("[bS]*/python*")))
+        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        _collect([*pip, "install", "hatchling"])
+        # A wheel of the clone itself would hold what .gitignore names, too: checkpoints, passwords.
+        _collect([python, "-m", "hatchling", "build", "-t", "sdist", "-d", temporary])
+        (sources,) = Path(temporary).glob("*.tar.gz")
+        _collect(
+            [*pip, "wheel", "--constraint", str(same), "--wheel-dir", str(folder), str(sources)]
         )
+
+
+def _collect(command: Sequence[str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise WorkshopError(
             f"The tutorial's own packages could not be collected: {done.stderr.strip()[-500:]}",

@@ -28,6 +28,8 @@ CONTAINER = "dockerfile-workshop-kit"
 LABEL = "dockerfile-workshop.kit"
 RECIPES = Path(__file__).parent
 PORT = "8080/tcp"
+# Of the host: the same again after the engine was restarted, while a JupyterLab is open.
+HOST_PORT = 28127
 # What containers call each other, and themselves. These names go past the proxy.
 NOT_FETCHED = (
     "localhost", "127.0.0.1", "::1", "balancer", "db", "files", "new", "old", "redis", "servers",
@@ -58,13 +60,14 @@ def start(image: str, *command: str) -> None:
     remove()
     client.run_cli(
         "run", "--detach", "--restart", "unless-stopped", "--name", CONTAINER,
-        "--label", f"{LABEL}=true", "--publish", f"{_listens_at()}::8080", image, *command,
+        "--label", f"{LABEL}=true", "--publish", f"{_listens_at()}:{HOST_PORT}:8080",
+        image, *command,
     )  # fmt: skip
     lead_to_it()
 
 
 def lead_to_it() -> None:
-    """Write down where the proxy is: an engine that was restarted may have given it another port.
+    """Write down where the proxy is, as soon as it answers.
 
     Raises WorkshopError when it is gone, or does not answer.
     """
@@ -91,11 +94,13 @@ def lead_to_it() -> None:
     made = client.kit_configuration()
     made.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(configuration, indent=2)
-    # Other commands read it at this moment, so it is written only when something changed.
     if not made.exists() or made.read_text(encoding="utf-8") != text:
-        # The user's own may hold passwords of registries.
-        made.touch(mode=0o600)
-        made.write_text(text, encoding="utf-8")
+        # Other commands read it at this moment, so it appears at once. It is for this user alone,
+        # because the user's own may hold passwords of registries.
+        part = made.with_name(f"{made.name}.{os.getpid()}")
+        part.touch(mode=0o600)
+        part.write_text(text, encoding="utf-8")
+        part.replace(made)
 
 
 def stop_leading() -> None:

@@ -30,20 +30,22 @@ def unpack(path: Path) -> Manifest:
     What a call that was interrupted has loaded is not loaded again. Raises WorkshopError when the
     file is no kit or damaged, for another kind of processor, or when there is no room.
     """
-    try:
-        with tarfile.open(path) as kit:
+    with contextlib.ExitStack() as stack:
+        try:
+            kit = stack.enter_context(tarfile.open(path))
             manifest = _manifest(kit)
             _verify(kit, manifest)
-            _refuse(manifest)
-            if not _is_loaded(manifest.kit):
-                bases.keep_ordinary()
-                with step(f"Loading the images ({size(manifest.bytes_unpacked)} at most)"):
-                    _load(_member(kit, IMAGES))
-    except (tarfile.TarError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise WorkshopError(
-            f"{path} is no kit, or it is damaged: {error}.",
-            "Copy it again. `workshop pack` makes one.",
-        ) from None
+            images = _member(kit, IMAGES)
+        except (tarfile.TarError, EOFError, KeyError, ValueError, TypeError) as error:
+            raise WorkshopError(
+                f"{path} is no kit, or it is damaged: {error}.",
+                "Copy it again. `workshop pack` makes one.",
+            ) from None
+        _refuse(manifest)
+        if not _is_loaded(manifest.kit):
+            bases.keep_ordinary()
+            with step(f"Loading the images ({size(manifest.bytes_unpacked)} at most)"):
+                _load(images)
     if not _is_loaded(manifest.kit):
         raise WorkshopError(f"{path} holds other images than it says.", "Copy it again.")
     proxy.start(proxy.IMAGE)
@@ -70,6 +72,7 @@ def _manifest(kit: tarfile.TarFile) -> Manifest:
             f"The kit is of another version of the tutorial: {told.get('form')!r}.",
             "Install the tutorial from the wheels in the kit.",
         )
+    datetime.date.fromisoformat(told["made"])  # raises ValueError for another text
     return Manifest(**told)
 
 

@@ -25,6 +25,10 @@ KEPT = ROOT / "docs" / "claims.json"
 SHOWN = 160
 # Characters of a value that a failed claim shows: enough for the table of a build.
 EXPLAINED = 2000
+# Functions and methods that change nothing, so that a comparison's calls can be made once more.
+_CHANGE_NOTHING = {
+    "abs", "int", "len", "max", "min", "round", "set", "sorted", "sum", "ratio", "size",
+}  # fmt: skip
 
 
 class ClaimFailed(WorkshopError):
@@ -35,7 +39,7 @@ def check(claim: str, condition: object) -> None:
     """Print ``✔ claim`` if ``condition`` is true.
 
     Otherwise raise ClaimFailed with the condition as it is written in the cell, and
-    the value of each name and attribute in it.
+    the value of each name and attribute in it, and of each number that it compares.
     """
     if condition:
         print(f"✔ {claim}")
@@ -59,19 +63,36 @@ def _explain(
         return "a true value", show(condition)
     asked = call.args[1]
     seen = {}
-    for part in _readable_parts(asked):
+    compared = [call for node in ast.walk(asked) if isinstance(node, ast.Compare)
+                for call in _calls(node)]  # fmt: skip
+    for part in [*compared, *_readable_parts(asked)]:
         name = ast.unparse(part)
         try:
-            value = eval(name, frame.f_globals, frame.f_locals)  # no calls in it
+            value = eval(name, frame.f_globals, frame.f_locals)
         except Exception:  # a comprehension's own name, say
             continue
         if callable(value) or isinstance(value, ModuleType):  # only its name would be told
             continue
-        seen[name] = show(value)
+        if isinstance(part, ast.Call) and not isinstance(value, int | float):
+            continue
+        seen[name] = show(round(value, 3) if isinstance(value, float) else value)
     return (
         ast.unparse(asked),
         ", ".join(f"{name} = {value}" for name, value in seen.items()) or show(condition),
     )
+
+
+def _calls(node: ast.AST) -> list[ast.Call]:
+    """The outermost calls of functions that change nothing."""
+    calls = [child for child in ast.walk(node) if isinstance(child, ast.Call)]
+    if isinstance(node, ast.Call) and all(_called(call) in _CHANGE_NOTHING for call in calls):
+        return [node]
+    return [call for child in ast.iter_child_nodes(node) for call in _calls(child)]
+
+
+def _called(call: ast.Call) -> str:
+    """The last name of the function that is called; empty if it has none."""
+    return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
 
 
 def _readable_parts(node: ast.AST) -> list[ast.expr]:

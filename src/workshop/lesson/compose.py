@@ -55,6 +55,12 @@ def only_looks(words: Sequence[str]) -> bool:
     return not rest or rest[0] in _ONLY_LOOK
 
 
+def builds(words: Sequence[str]) -> bool:
+    """True where the command says that it builds images."""
+    _, rest = split(words)
+    return rest[:1] == ["build"] or "--build" in rest
+
+
 def _files(folder: Path, env: Mapping[str, str]) -> list[str]:
     """The files that Compose reads when no command says which."""
     if told := env.get("COMPOSE_FILE"):

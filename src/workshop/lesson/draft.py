@@ -81,7 +81,7 @@ class Draft:
         ``text`` may hold several steps. Raises WorkshopError unless each names one step.
         """
         start = self.before(name)
-        begin, end = (start._position_of(part) for part in (first, last or first))
+        begin, end = (start.position_of(part) for part in (first, last or first))
         if begin > end:
             raise WorkshopError(f"{last!r} comes before {first!r}.", "Name them the other way.")
         new = grammar.steps(text)
@@ -93,6 +93,16 @@ class Draft:
             if edit.name == name:
                 return replace(self, steps=edit.found, edits=self.edits[:number])
         return self
+
+    def position_of(self, part: str) -> int:
+        """The number, from 0, of the one step that holds ``part``; WorkshopError if not one."""
+        found = [number for number, step in enumerate(self.steps) if part in step]
+        if len(found) != 1:
+            raise WorkshopError(
+                f"{len(found) or 'No'} steps of the Dockerfile hold {part!r}.",
+                "Run the cells above first." if not found else "Name more of the one you mean.",
+            )
+        return found[0]
 
     def _edited(self, name: str, steps: tuple[str, ...], step: str = "") -> Draft:
         edit = Edit(name, self.steps, step)
@@ -107,12 +117,3 @@ class Draft:
                 f"The step {name!r} comes after {missing!r}, which is not there yet.",
                 f"Run the cell `%%dockerfile {missing}` first.",
             )
-
-    def _position_of(self, part: str) -> int:
-        found = [number for number, step in enumerate(self.steps) if part in step]
-        if len(found) != 1:
-            raise WorkshopError(
-                f"{len(found) or 'No'} steps of the Dockerfile hold {part!r}.",
-                "Run the cells above first." if not found else "Name more of the one you mean.",
-            )
-        return found[0]

@@ -16,7 +16,7 @@ from ..errors import WorkshopError
 from ..show.display import Shown
 from . import explain, workspace
 from .results import Change, StepResult
-from .terminal import Answer, Answers, part
+from .terminal import Answer, Answers, failed, part
 
 
 def dockerfile(line: str, cell: str | None = None) -> StepResult | Change:
@@ -44,7 +44,8 @@ def terminal(line: str, cell: str | None = None) -> Shown | None:
 
     `--out NAME` keeps what they printed, with their exit status, under that name. `--wait`
     repeats the cell's one command until it succeeds; `--until TEXT` until it also printed that.
-    `--first N` shows the first N lines only, `--only TEXT` those that hold TEXT, `--hide` none.
+    `--first N` shows the first N lines only, `--only TEXT` those that hold TEXT, `--hide` none:
+    without `--out`, it shows the commands that failed.
     """
     found = _options(line)
     commands, here = cell or "", workspace.current().terminal
@@ -59,6 +60,8 @@ def terminal(line: str, cell: str | None = None) -> Shown | None:
     shown: Shown = answer
     if found.first or found.only or found.hide:
         shown = part(answer, found.first, found.only, found.hide)
+    if found.hide and not found.out and len(failed(answer)):
+        shown = failed(answer)
     return shown if shown.text() else None
 
 

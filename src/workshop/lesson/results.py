@@ -17,7 +17,6 @@ from ..show.display import (
     Listing,
     Shown,
     Stack,
-    Verbatim,
     printable,
     shorten,
     size,
@@ -57,13 +56,9 @@ class Added(Composed):
 
     def html(self) -> str:
         """As the text, with the bytes as one large figure."""
-        told = html.escape(self._first())
-        if self.layers or self.base:
-            figure = size(self.bytes)
-            big = f'<span style="font-size: 1.6em; font-weight: 600">{figure}</span>'
-            told = told.replace(figure, big, 1)
+        figure = size(self.bytes) if self.layers or self.base else ""
         rest = "".join(f"<p>{html.escape(printable(line))}</p>" for line in self._settings())
-        return f"<p>{told}</p>{rest}"
+        return f"{_with_large(figure, self._first())}{rest}"
 
     def _first(self) -> str:
         if self.base:
@@ -79,7 +74,63 @@ class Added(Composed):
 
 
 @dataclass(repr=False)
-class StepResult(Shown):
+class Resized(Shown):
+    """What a change made of the image's size; both are bytes of the whole image."""
+
+    bytes_before: int
+    bytes: int
+
+    def text(self) -> str:
+        now, before = size(self.bytes), size(self.bytes_before)
+        if abs(self.bytes - self.bytes_before) < 1000:
+            return f"{self._figure()} more or less: the image has {now}."
+        word = "more" if self.bytes > self.bytes_before else "less"
+        return f"{self._figure()} {word}: the image has {now}; before, it had {before}."
+
+    def html(self) -> str:
+        """As the text, with the difference as one large figure."""
+        return _with_large(self._figure(), self.text())
+
+    def _figure(self) -> str:
+        # Where the same is built anew, a few bytes may differ.
+        more = abs(self.bytes - self.bytes_before)
+        return size(more) if more >= 1000 else "Less than 1 kB"
+
+
+@dataclass(repr=False)
+class Card(Shown):
+    """A cell's build: the steps that the cell wrote, what they made, and the image.
+
+    ``told`` says in a sentence or two what they made, ``growth`` shows the image's layers.
+    """
+
+    build: Build
+    own: Sequence[Step]
+    told: Shown
+    growth: Growth
+
+    def text(self) -> str:
+        lines = [f"$ {self.build.typed}"]
+        for step in self.own:
+            seconds = f"{step.seconds:.1f} s" if step.ran else ""
+            lines.append(f"{shorten(str(step), 66)}  {step.state:6}  {seconds:>8}".rstrip())
+        all_steps = _folded(self.build).text()
+        return "\n".join([*lines, self.told.text(), self.growth.text(), all_steps])
+
+    def html(self) -> str:
+        lines = [f"<p><code>$ {html.escape(self.build.typed)}</code></p>"]
+        for step in self.own:
+            seconds = f" {step.seconds:.1f} s" if step.ran else ""
+            told = html.escape(shorten(str(step), 100))
+            lines.append(f"<p><code>{told}</code> <b>{step.state}</b>{seconds}</p>")
+        lines += [self.told.html(), f"<p>{self.growth.html()} {size(sum(self.growth.layers))}</p>"]
+        lines.append(_folded(self.build).html())
+        style = f"border-left: 4px solid {NEW}; padding-left: 12px"
+        return f'<div style="{style}">{"".join(lines)}</div>'
+
+
+@dataclass(repr=False)
+class StepResult(Composed):
     """The answer of a ``%%dockerfile`` cell: its steps, what they added, the image growing.
 
     ``build`` is None as long as the Dockerfile has no stage; ``own`` are the build's steps that
@@ -92,28 +143,10 @@ class StepResult(Shown):
     own: Sequence[Step] = ()
     growth: Growth | None = None
 
-    def text(self) -> str:
+    def parts(self) -> Shown:
         if self.build is None or self.growth is None:
-            return NOTHING_TO_BUILD
-        lines = [f"$ {self.build.typed}"]
-        for step in self.own:
-            seconds = f"{step.seconds:.1f} s" if step.ran else ""
-            lines.append(f"{shorten(str(step), 66)}  {step.state:6}  {seconds:>8}".rstrip())
-        all_steps = _folded(self.build).text()
-        return "\n".join([*lines, self.added.text(), self.growth.text(), all_steps])
-
-    def html(self) -> str:
-        if self.build is None or self.growth is None:
-            return f"<p>{NOTHING_TO_BUILD}</p>"
-        lines = [f"<p><code>$ {html.escape(self.build.typed)}</code></p>"]
-        for step in self.own:
-            seconds = f" {step.seconds:.1f} s" if step.ran else ""
-            told = html.escape(shorten(str(step), 100))
-            lines.append(f"<p><code>{told}</code> <b>{step.state}</b>{seconds}</p>")
-        lines += [self.added.html(), f"<p>{self.growth.html()} {size(sum(self.growth.layers))}</p>"]
-        lines.append(_folded(self.build).html())
-        style = f"border-left: 4px solid {NEW}; padding-left: 12px"
-        return f'<div style="{style}">{"".join(lines)}</div>'
+            return Stack([NOTHING_TO_BUILD])
+        return Card(self.build, self.own, self.added, self.growth)
 
 
 @dataclass(repr=False)
@@ -133,17 +166,29 @@ class Diff(Listing):
 class Change(Composed):
     """The answer of a ``%%dockerfile`` cell that replaces steps: the difference and the build.
 
-    ``bytes_before`` and ``bytes`` are those of the whole image.
+    ``own`` are the build's steps that the cell wrote. ``bytes_before`` and ``bytes`` are those of
+    the whole image.
     """
 
     diff: Diff
     build: Build
+    own: Sequence[Step]
+    growth: Growth
     bytes_before: int
     bytes: int
 
     def parts(self) -> Stack:
-        change = f"The image has {size(self.bytes)}; before, it had {size(self.bytes_before)}."
-        return Stack([self.diff, Verbatim(f"$ {self.build.typed}"), change, _folded(self.build)])
+        resized = Resized(self.bytes_before, self.bytes)
+        return Stack([self.diff, Card(self.build, self.own, resized, self.growth)])
+
+
+def _with_large(figure: str, sentence: str) -> str:
+    """The sentence as HTML, with ``figure``, a part of it, in large letters."""
+    told = html.escape(sentence)
+    if figure:
+        big = f'<span style="font-size: 1.6em; font-weight: 600">{html.escape(figure)}</span>'
+        told = told.replace(html.escape(figure), big, 1)
+    return f"<p>{told}</p>"
 
 
 def _folded(build: Build) -> Folded:

@@ -6,8 +6,11 @@ To the docker commands is added what isolation and clean-up need, and nothing el
 - labels that say whose it is, for images, containers, networks and volumes; for Compose, by one
   more file
 - a name for a container that was given none, and `--pull never` for an image of this session
-- this machine's proxies, for builds
+- this machine's proxies, for builds, and a build's turn where several run
 - the chapter's own project name, for Compose
+
+One thing is taken away: 127.0.0.1 from the ports that `docker run` publishes, where the engine is
+on another machine, because nobody here could reach them.
 
 A container or a network of the same chapter that has the name already is replaced, because a
 cell is run more than once.
@@ -15,6 +18,7 @@ cell is run more than once.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
@@ -25,7 +29,7 @@ from pathlib import Path
 from IPython.display import display
 
 from .. import paths
-from ..build import buildx
+from ..build import buildx, slots
 from ..engine import client, session
 from ..errors import WorkshopError
 from ..run import containers
@@ -39,6 +43,8 @@ EVERY_S = 0.2
 NO_KEYBOARD = "This needs a keyboard: type it into JupyterLab's own terminal.\n"
 # Colours, and the orders to a screen that `docker compose logs` prints into a file as well.
 _CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# A port that is published on the engine's own machine alone.
+_LOCAL_PORT = re.compile(rf"^(--publish=|-p=?|){re.escape(client.LOOPBACK)}::?")
 # What makes something that stays, by the words of the command, and what it is.
 _MAKES = {
     ("run",): "container",
@@ -100,6 +106,12 @@ class Answers(Composed):
             if answer.text():
                 shown.append(answer.parts())
         return Stack(shown)
+
+
+def failed(answer: Answer | Answers) -> Answers:
+    """Those of a cell's answers whose exit status is not 0."""
+    answers = [answer] if isinstance(answer, Answer) else answer
+    return Answers([one for one in answers if one.status])
 
 
 def part(shown: Shown, first: int = 0, only: str = "", hide: bool = False) -> Shown:
@@ -231,9 +243,9 @@ class Terminal:
 
     def _compose(self, text: str, words: list[str]) -> Answer:
         """Run a `docker compose` command, with the labels in a file on top if it makes things."""
-        docker = [self._found("docker"), "compose"]
+        command = [self._found("docker"), "compose"]
         if compose.only_looks(words):
-            return self._run(text, [*docker, *words])
+            return self._run(text, [*command, *words])
         labelled = compose.labelled(
             words,
             self.folder,
@@ -242,7 +254,7 @@ class Terminal:
             paths.WORKSPACES / session.ident() / f"{self.chapter}.compose.json",
         )
         with session.replacing(*session.tags(f"{session.prefix()}/{self.chapter}")):
-            return self._run(text, [*docker, *labelled])
+            return self._run(text, [*command, *labelled], builds=compose.builds(words))
 
     def _environment(self) -> dict[str, str]:
         # Without it, Compose would take the folder's name, which is that of every reader.
@@ -270,6 +282,8 @@ class Terminal:
             containers.remove_if_of(self.chapter, given)
         if any(map(containers.is_ours, rest)):
             own += ["--pull", "never"]
+        if client.address() != client.LOOPBACK:
+            rest = _reachable(rest)
         return own + rest, [new, given] if given else [new]
 
     def _found(self, program: str) -> str:
@@ -283,8 +297,10 @@ class Terminal:
             )
         return found
 
-    def _run(self, text: str, words: list[str], named: Sequence[str] = ()) -> Answer:
-        with Live() as live:
+    def _run(
+        self, text: str, words: list[str], named: Sequence[str] = (), builds: bool = False
+    ) -> Answer:
+        with Live() as live, slots.slot(live.line) if builds else contextlib.nullcontext():
             live.line(shorten(text, 80))
             done = containers.complete(
                 words,
@@ -299,6 +315,16 @@ class Terminal:
         if "the input device is not a TTY" in stderr:
             stderr = NO_KEYBOARD
         return Answer(text, done.status, stdout, stderr, done.seconds)
+
+
+def _reachable(words: Sequence[str]) -> list[str]:
+    """The words behind `docker run`, with ports published on all addresses of the engine."""
+    return [
+        _LOCAL_PORT.sub(r"\1", word)
+        if before in ("--publish", "-p") or word.startswith("-")
+        else word
+        for before, word in zip(["", *words], words, strict=False)
+    ]
 
 
 def _name(words: Sequence[str], kind: str) -> str:

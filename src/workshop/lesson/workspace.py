@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shlex
 import shutil
@@ -20,14 +21,14 @@ from typing import Any
 
 import docker
 
-from ..build import buildx, grammar
+from ..build import buildx, grammar, progress
 from ..build.progress import Step, makes_a_step
 from ..engine import client, session
 from ..errors import WorkshopError
 from ..layers.image import Image
 from ..layers.layer import Contents
 from ..layers.look import Look, look_into
-from ..layers.sources import contents_of, of_image
+from ..layers.sources import contents_of, digests_of, of_image
 from ..paths import DOCKERFILE, ENTRYPOINT, NOTEBOOKS, ROOT, SAMPLE_PROJECT, WORKSPACES
 from ..run import containers
 from ..run.containers import Container, Output
@@ -156,7 +157,8 @@ class Workspace:
                 layers = _contents(self.tag)
                 added = self._added(draft, layers)
                 growth = self._growth(layers, added.layers)
-                result = StepResult(name, built, added, _own(built, text), growth)
+                own = _own(built, draft.text, draft.above, text)
+                result = StepResult(name, built, added, own, growth)
             else:
                 self._remove_images()
                 result = StepResult(name, None, Added(0, 0, 0, []))
@@ -176,11 +178,16 @@ class Workspace:
         with self._trying(draft):
             self._keep_before(found)
             built = self.build()
+            layers = _contents(self.tag)
+            growth = self._growth(layers, self._made_anew(), "from this change on")
+        above = draft.steps[: found.position_of(first)]
         return Change(
             difference("Dockerfile", found.text, draft.text),
             built,
+            _own(built, draft.text, above, text),
+            growth,
             self.size(self.before),
-            self.size(),
+            _size(layers),
         )
 
     def use(self, path: Path) -> None:
@@ -244,11 +251,18 @@ class Workspace:
             changed_settings(before.config, now.config),
         )
 
-    def _growth(self, layers: Sequence[Contents], new: int) -> Growth:
-        """The layers of the image so far; the last ``new`` are those that the newest step added."""
+    def _growth(self, layers: Sequence[Contents], new: int, newest: str = "this step") -> Growth:
+        """The layers of the image so far; the last ``new`` of them come from the newest cell."""
         base = grammar.base_image(self.text)
         below = _described(_inspected(base)).layers if base else 0
-        return Growth([_size([layer]) for layer in layers], below, new)
+        return Growth([_size([layer]) for layer in layers], below, new, newest)
+
+    def _made_anew(self) -> int:
+        """How many layers of the image so far, from the first other one on, ``before`` lacks."""
+        before, now = (
+            digests_of(image, client=client.connect()) for image in (self.before, self.tag)
+        )
+        return len(now) - len(os.path.commonprefix([before, now]))
 
     def _before(self, text: str, opens_a_stage: bool) -> _Described:
         """The image of the Dockerfile ``text``, as its own step left it, or its base.
@@ -521,13 +535,18 @@ def planned_steps(chapter: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _own(built: buildx.Build, step: str) -> list[Step]:
-    """The steps of a build that the newest step of the Dockerfile, ``step``, wrote."""
-    found = grammar.instructions(step)
-    count = sum(map(makes_a_step, found))
+def _own(built: buildx.Build, text: str, above: Sequence[str], new: str) -> list[Step]:
+    """The steps of a build of the Dockerfile ``text`` that its part ``new`` wrote.
+
+    ``above`` are the steps of the Dockerfile that stand above that part.
+    """
+    start, count = (
+        sum(map(makes_a_step, grammar.instructions(part))) for part in (grammar.join([*above]), new)
+    )
     if count:
-        return built.steps[-count:]
-    opens = any(grammar.stage_of(text) for text in found)
+        own = progress.written(text)[start : start + count]
+        return [made for made in built.steps if (made.stage, made.number, made.instruction) in own]
+    opens = any(map(grammar.stage_of, grammar.instructions(new)))
     return [made for made in built.steps if made.cached is None][-1:] if opens else []
 
 

@@ -19,11 +19,13 @@ class Growth(Shown):
     """An image as a bar of its layers, lowest first; the newest ``new`` of them are marked.
 
     ``layers`` are bytes. The first ``base`` of them are the base image's, shown as one.
+    ``newest`` is what the marked ones are called in words.
     """
 
     layers: Sequence[int]
     base: int
     new: int
+    newest: str = "this step"
 
     @property
     def parts(self) -> list[tuple[int, str, str]]:
@@ -56,7 +58,7 @@ class Growth(Shown):
         below, new = own[: len(own) - self.new], own[len(own) - self.new :]
         told = [f"the base image {size(sum(self.layers[: self.base]))}"]
         told += [f"{len(below)} layers {size(sum(below))}"] if below else []
-        told += [f"this step {size(sum(new))}"] if new else []
+        told += [f"{self.newest} {size(sum(new))}"] if new else []
         return f"The image: {', '.join(told)}."
 
     @property

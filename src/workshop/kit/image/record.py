@@ -33,9 +33,12 @@ def keep_answers():
     kept = {}
     with (KIT / "recorded").open("rb") as recorded:
         for flow in io.FlowReader(recorded).stream():
-            # "Not modified", and what failed, is no answer to somebody who has nothing yet.
             if not isinstance(flow, http.HTTPFlow) or flow.response is None:
                 continue
+            # A download that broke off has its headers; who asked for it has tried again.
+            if flow.error or flow.response.raw_content is None:
+                continue
+            # "Not modified", and what failed, is no answer to somebody who has nothing yet.
             if flow.response.status_code in (304, 429) or flow.response.status_code >= 500:
                 continue
             request = flow.request

@@ -3,10 +3,10 @@
 import pytest
 
 from workshop.bases import pull
-from workshop.engine import causes
+from workshop.engine import error_texts
 
 
-@pytest.mark.parametrize("row", causes.TABLE)
+@pytest.mark.parametrize("row", error_texts.TABLE)
 def test_every_row_can_be_found_and_names_only_what_its_callers_give(row):
     names = {
         "engine": ("engine", "group", "certificates", "reason", "text"),
@@ -20,11 +20,11 @@ def test_every_row_can_be_found_and_names_only_what_its_callers_give(row):
 
 def test_the_first_row_of_the_subject_counts():
     text = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
-    found = causes.find("pull", text, registry="It", reference="x:1", mirror="")
+    found = error_texts.find("pull", text, registry="It", reference="x:1", mirror="")
     assert found is not None
     assert found.kind == "certificate"
     assert text in found.what
-    assert causes.find("pull", "something new") is None
+    assert error_texts.find("pull", "something new") is None
 
 
 def test_a_forbidden_pull_is_a_proxy_on_the_way_to_the_official_registry_alone():
@@ -34,6 +34,6 @@ def test_a_forbidden_pull_is_a_proxy_on_the_way_to_the_official_registry_alone()
 
 
 def test_a_cache_that_lost_a_layer_is_to_be_emptied():
-    found = causes.find("build", "ERROR: failed to solve: layer does not exist")
+    found = error_texts.find("build", "ERROR: failed to solve: layer does not exist")
     assert found is not None
     assert "docker builder prune" in found.fix
