@@ -5,6 +5,8 @@
 Both sides of each ratio are taken in turn, in the same run, and the medians compared.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
@@ -14,6 +16,7 @@ import tempfile
 import time
 import tracemalloc
 import unittest.mock
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import archives
@@ -30,7 +33,7 @@ ROUNDS = 5
 
 
 @contextlib.contextmanager
-def nothing_kept():
+def nothing_kept() -> Iterator[None]:
     """For the length of a ``with`` block, no layer was ever read."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -41,7 +44,7 @@ def nothing_kept():
     by_id.cache_clear()
 
 
-def measure(image, rounds=ROUNDS):
+def measure(image: str, rounds: int = ROUNDS) -> dict[str, float]:
     """Medians in seconds of save, read, kept, cached, archive and dive.
 
     ``save`` is `docker save` to the null device, ``read`` the engine's image read whole,
@@ -50,22 +53,24 @@ def measure(image, rounds=ROUNDS):
     """
     # By its id: `docker save NAME` without a tag saves every image of that name.
     engine = client.connect()
-    image = engine.images.get(image).id
-    taken = {name: [] for name in ("save", "read", "kept", "cached", "archive", "dive")}
+    image = str(engine.images.get(image).id)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "image.tar"
         client.run_cli("save", "--output", str(file), image)
-        dive = [DIVE, "--source", "docker-archive", file, "--json", Path(folder) / "dive.json"]
+        told = str(Path(folder) / "dive.json")
+        dive = [str(DIVE), "--source", "docker-archive", str(file), "--json", told]
         save = [client.cli(), "save", image]
+        works: dict[str, Callable[[], object]] = {
+            "save": lambda: quietly(*save, env=client.environment()),
+            "read": lambda: of_image(image, client=engine),
+            "kept": lambda: of_image(image, client=engine),
+            "cached": lambda: of_image(image, client=engine),
+            "archive": lambda: of_archive(file),
+            "dive": lambda: quietly(*dive, env={**os.environ, "CI": "true"}),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(rounds):
-            for name, work in {
-                "save": lambda: quietly(*save, env=client.environment()),
-                "read": lambda: of_image(image, client=engine),
-                "kept": lambda: of_image(image, client=engine),
-                "cached": lambda: of_image(image, client=engine),
-                "archive": lambda: of_archive(file),
-                "dive": lambda: quietly(*dive, env={**os.environ, "CI": "true"}),
-            }.items():
+            for name, work in works.items():
                 if name == "kept":
                     by_id.cache_clear()
                 elif name != "cached":
@@ -76,14 +81,14 @@ def measure(image, rounds=ROUNDS):
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def quietly(*command, env):
+def quietly(*command: str, env: dict[str, str]) -> None:
     # dive's own verdict on the image sets its exit status, so only a signal is a failure.
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
     if done.returncode not in (0, 1):
         raise SystemExit(f"{command[0]}: {done.stderr.decode()}")
 
 
-def peak_memory(files, bytes_each):
+def peak_memory(files: int, bytes_each: int) -> int:
     """Peak bytes of Python's memory while an image of ``files`` files is read as a stream."""
     tracemalloc.start()
     try:
@@ -93,16 +98,16 @@ def peak_memory(files, bytes_each):
         tracemalloc.stop()
 
 
-def synthetic(files, bytes_each):
+def synthetic(files: int, bytes_each: int) -> Iterator[bytes]:
     """The chunks of an archive with one layer, made while it is read."""
     block = bytes(1 << 16)
 
-    def zeros(count):
+    def zeros(count: int) -> Iterator[bytes]:
         for _ in range(count // len(block)):
             yield block
         yield block[: count % len(block)]
 
-    def header(name, count):
+    def header(name: str, count: int) -> bytes:
         info, _ = archives.member(name)
         info.size = count
         return info.tobuf()
@@ -123,14 +128,14 @@ def synthetic(files, bytes_each):
     yield archives.pack(documents)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("image", help="a name on the engine")
     report(parser.parse_args().image)
 
 
-def report(image):
-    """Print what ``measure`` finds, and how much memory a gigabyte takes."""
+def report(image: str) -> dict[str, float]:
+    """Print what ``measure`` finds, and how much memory a gigabyte takes; gives its medians."""
     with nothing_kept():
         bytes_ = of_image(image, client=client.connect()).size
         found = measure(image)
@@ -150,9 +155,10 @@ def report(image):
     gigabyte = peak_memory(70_000, 14_336), peak_memory(10, 100_000_000)
     print(f"A gigabyte in 70,000 files: at most {size(gigabyte[0])} of memory.")
     print(f"A gigabyte in 10 files: at most {size(gigabyte[1])} of memory.")
+    return found
 
 
-def row(found, one, other, what, to):
+def row(found: dict[str, float], one: str, other: str, what: str, to: str) -> tuple[str, ...]:
     times = f"{1000 * found[one]:.0f} against {1000 * found[other]:.0f}"
     return f"{found[one] / found[other]:.3f}", what, to, times
 

@@ -11,6 +11,7 @@ import ast
 import re
 import shutil
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,19 +82,37 @@ def claims(path: Path, kind: str = "run") -> list[str]:
 
     Of the kind "cluster" are those of the cells that need one.
     """
-    found = []
-    for cell in _own_code(path):
-        source = cell.source
-        if kind == "cluster":
-            needs, _, source = source.partition("\n")
-            if not needs.startswith("%%needs "):
-                continue
-        if source.startswith("%%"):
-            continue
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check":
-                found.append(ast.literal_eval(node.args[0]))
-    return found
+    return [
+        claim
+        for cell in _own_code(path)
+        if cell.source.startswith("%%needs ") == (kind == "cluster")
+        for claim, _ in checks(cell.source)
+    ]
+
+
+def checks(source: str) -> list[tuple[str, str]]:
+    """The claims of a cell, in order, each with the call of ``check`` that makes it."""
+    if source.startswith("%%needs "):
+        source = source.partition("\n")[2]
+    if source.startswith("%%"):
+        return []
+    return [
+        (ast.literal_eval(node.args[0]), ast.get_source_segment(source, node) or "")
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check"
+    ]
+
+
+def counted(passed: Mapping[str, bool]) -> tuple[int, int]:
+    """How many claims were seen failing, of how many that the chapters of these runs have.
+
+    ``passed`` says of each run that ended, by its name, whether its claims failed.
+    """
+    every = {str(run): run for file in MUTATIONS.glob("*.toml") for run in runs(file)}
+    ended = {name: every[name] for name in passed}
+    seen = {(r.chapter, claim) for name, r in ended.items() if passed[name] for claim in r.fails}
+    chapters = {run.chapter for run in ended.values()}
+    return len(seen), sum(len(claims(chapter)) for chapter in chapters)
 
 
 def changed(run: Run) -> list[str]:

@@ -1,13 +1,11 @@
-"""A real browser: Chromium, which is installed where it is missing."""
+"""A real browser, which conftest.py at the top has installed where it could."""
 
-import shutil
+from collections.abc import Iterator
 
+import browsers
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from workshop.engine import apt
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # As root Chromium needs --no-sandbox; the rest keeps it from calling home.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
@@ -17,13 +15,10 @@ expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+def browser() -> Iterator[Browser]:
+    path = browsers.found()
     if path is None:
-        if apt.os_release().get("ID") != "debian":
-            pytest.fail("No Chromium or Chrome here. Install one, then run the test again.")
-        apt.install("Chromium for the tests in a browser", ["chromium", "fonts-liberation"])
-        path = shutil.which("chromium")
+        pytest.fail("No Chromium or Chrome here. Install one, then run the test again.")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield started

@@ -91,6 +91,10 @@ def test_clean_removes_what_is_labelled_and_nothing_else(workshop):
         )  # fmt: skip
     done = workshop("clean")
     assert done.returncode == 0
+    # Each by its name, those of the tests before as well.
+    removed = done.stdout.partition(" images:\n")[2].splitlines()
+    assert f"  {mine}:latest" in removed
+    assert [line for line in removed if session.ident() in line] == []
     left = {tag for image in client.connect().api.images() for tag in image["RepoTags"] or []}
     assert f"{mine}:latest" not in left
     assert {f"{other}:latest", "python:3.13-slim"} <= left

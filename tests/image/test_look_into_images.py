@@ -314,3 +314,13 @@ def test_a_layer_is_read_once_also_where_the_engine_keeps_it_packed(article, ope
     more = of_image(article.build(file="more.Dockerfile", name="more").tag)
     assert more.contents[:-1] == image.contents
     assert opened == ["save", 5]
+
+
+@pytest.mark.slow
+def test_what_was_read_is_faster_the_second_time_because_it_is_not_read(article, opened):
+    """Prints how long it takes beside `docker save` and dive."""
+    took = benchmark_layers.report(article.tag)
+    # Once to know its size, then once a round.
+    assert opened.count("save") == 1 + benchmark_layers.ROUNDS
+    assert took["kept"] < took["read"]
+    assert took["cached"] < took["read"]

@@ -1,18 +1,19 @@
-"""Two readers on one engine, in the same chapter at the same time, never meet."""
+"""Two readers on one engine, each with a clone, in the same chapter at once, never meet."""
 
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import clones
 import docker
 import pytest
 
 from workshop.engine import client, session
 from workshop.lesson.workspace import Workspace
-from workshop.paths import WORKSPACES
+from workshop.paths import ROOT
 
 # One reader's kernel: a word on standard input runs the next cell.
 READER = """
@@ -29,7 +30,8 @@ ws.put("base", "FROM python:3.13-slim")
 ws.put("page", f"RUN mkdir /page && echo page of {session.ident()} > /page/index.html")
 server = ["python", "-m", "http.server", "8000", "--directory", "/page"]
 site = ws.start(*server, port=8000, name="site")
-tell(name=site.name, tag=ws.tag, port=site.port, path=str(ws.path), page=site.get("/").text)
+mine = dict(id=session.ident(), path=str(ws.path), tag=ws.tag, name=site.name, port=site.port)
+tell(**mine, page=site.get("/").text)
 tell(**session.leftovers())
 tell(page=site.get("/").text)
 done = session.remove_leftovers()
@@ -65,13 +67,18 @@ for number in range(rounds):
 
 
 class Reader:
-    """A process with a session of its own."""
+    """A process in a clone of its own, or in this one with a session of its own."""
 
-    def __init__(self, program=READER, *arguments):
-        self.id = secrets.token_hex(4)
-        self.environment = {**os.environ, "WORKSHOP_SESSION": self.id}
+    def __init__(self, program=READER, *arguments, clone=None):
+        self.clone = clone or ROOT
+        self.environment = {**os.environ, "PYTHONPATH": str(self.clone / "src")}
+        if clone:
+            del self.environment["WORKSHOP_SESSION"]
+        else:
+            self.environment["WORKSHOP_SESSION"] = secrets.token_hex(4)
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, *arguments],
+            cwd=self.clone,
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -96,14 +103,13 @@ class Reader:
         self.process.stdin.close()
         self.process.wait(timeout=120)
         self.process.stdout.close()
-        clean = "from workshop.engine import session; session.remove_leftovers()"
-        subprocess.run([sys.executable, "-c", clean], env=self.environment, check=True)
-        shutil.rmtree(WORKSPACES / self.id, ignore_errors=True)
+        clean = [sys.executable, "-m", "workshop.cli", "clean"]
+        subprocess.run(clean, cwd=self.clone, env=self.environment, check=True)
 
 
 @pytest.fixture
-def readers():
-    both = [Reader(), Reader()]
+def readers(tmp_path):
+    both = [Reader(clone=clones.make(tmp_path / name)) for name in ("one", "two")]
     yield both
     for reader in both:
         reader.close()
@@ -125,11 +131,12 @@ def test_two_readers_in_the_same_chapter(readers):
     told = [one.answer(), two.answer()]
 
     for reader, seen in zip(readers, told, strict=True):
-        assert seen["name"] == f"workshop-{reader.id}-test-side-by-side-site"
-        assert seen["tag"] == f"workshop-{reader.id}/test-side-by-side"
-        assert seen["page"] == f"page of {reader.id}\n"
+        assert seen["name"] == f"workshop-{seen['id']}-test-side-by-side-site"
+        assert seen["tag"] == f"workshop-{seen['id']}/test-side-by-side"
+        assert seen["page"] == f"page of {seen['id']}\n"
+        assert Path(seen["path"]).is_relative_to(reader.clone / ".workspaces" / seen["id"])
+    assert told[0]["id"] != told[1]["id"]
     assert told[0]["port"] != told[1]["port"]
-    assert told[0]["path"] != told[1]["path"]
 
     for reader, seen in zip(readers, told, strict=True):
         assert reader.go_on() == {
@@ -139,20 +146,20 @@ def test_two_readers_in_the_same_chapter(readers):
             "volumes": [],
         }
 
-    assert one.go_on()["page"] == f"page of {one.id}\n"
+    assert one.go_on()["page"] == f"page of {told[0]['id']}\n"
     ended = one.go_on()
     assert ended["removed"]["containers"] == [told[0]["name"]]
     assert ended["stayed"] == {}
     assert not any(ended["left"].values())
-    assert on_the_engine(one.id) == {"containers": [], "images": []}
+    assert on_the_engine(told[0]["id"]) == {"containers": [], "images": []}
 
-    assert two.go_on()["page"] == f"page of {two.id}\n"
-    assert on_the_engine(two.id) == {
+    assert two.go_on()["page"] == f"page of {told[1]['id']}\n"
+    assert on_the_engine(told[1]["id"]) == {
         "containers": [told[1]["name"]],
         "images": [f"{told[1]['tag']}:latest"],
     }
     assert not any(two.go_on()["left"].values())
-    assert on_the_engine(two.id) == {"containers": [], "images": []}
+    assert on_the_engine(told[1]["id"]) == {"containers": [], "images": []}
     with pytest.raises(docker.errors.ImageNotFound):
         client.connect().images.get(told[1]["tag"])
 

@@ -267,8 +267,10 @@ def test_a_cell_is_one_file_one_build_and_one_look(ws, monkeypatch):
     counted(ws, "_write")
     counted(workspace.buildx, "build_image")
     counted(workspace, "contents_of")
+    counted(session, "image")
     ws.put("c", "RUN echo c > /c")
-    assert done == ["_write", "build_image", "contents_of"]
+    # The engine is asked for the image that had the tag; then for the new one, and its base.
+    assert done == ["_write", "image", "build_image", "contents_of", "image", "image"]
 
 
 def test_what_a_step_added_does_not_depend_on_files_that_were_edited_since(ws):

@@ -7,7 +7,6 @@ from workshop.paths import ROOT
 
 FILES = sorted(mutated.MUTATIONS.glob("*.toml"))
 
-
 KINDS = ("run", "cluster")
 
 
@@ -32,3 +31,19 @@ def test_each_text_that_is_changed_is_in_one_place(run):
     mutated.changed(run)
     for path, old, _ in run.files:
         assert old in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_the_claims_that_runs_saw_failing_are_counted():
+    file, other = FILES[:2]
+    one, another = mutated.runs(file)[0], mutated.runs(other)[0]
+    held, all_ = mutated.counted({str(one): True, str(another): False})
+    assert held == len(one.fails)
+    assert all_ == sum(len(mutated.claims(run.chapter)) for run in (one, another))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_thing_is_changed_and_not_what_is_asked_of_it(file):
+    sources = mutated.changed(mutated.Run(mutated.chapter_of(file), 0))
+    calls = "\n".join(call for source in sources for _, call in mutated.checks(source))
+    told = [old for kind in KINDS for run in mutated.runs(file, kind) for old, _ in run.changes]
+    assert [old for old in told if "\n".join(sources).count(old) == calls.count(old)] == []

@@ -23,9 +23,10 @@ from workshop import cli
 from workshop.lesson import notebooks
 cli.prepare = lambda: None
 notebooks.chapters = lambda names: [Path(sys.argv[1])]
-cli.SITE = Path(sys.argv[1]).parent / "site"
+cli.EXECUTED = Path(sys.argv[1]).parent / "executed"
 sys.exit(cli.main(["run"]))
 """
+# Only what hangs takes so long.
 LIMIT_S = 60
 LAB = "import sys; from workshop.lesson import notebooks; sys.exit(notebooks.lab(browser=False))"
 # A cell that is busy as one that builds: its child has to be ended, and so it is, if asked.
@@ -60,7 +61,7 @@ def family(process):
 
 
 def all_gone(processes):
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=LIMIT_S)
     for left in alive:
         left.kill()
     return [left for left in alive if left.status() != psutil.STATUS_ZOMBIE] == []
