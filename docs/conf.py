@@ -8,6 +8,7 @@ import re
 from importlib.metadata import version as installed
 
 import nbformat
+from docutils import nodes
 from pygments.lexer import Lexer
 from pygments.lexers import BashLexer, DockerLexer, get_lexer_for_filename
 from pygments.lexers.python import PythonLexer
@@ -107,6 +108,11 @@ def code(text):
     return "`` " + " ".join(text.split()).replace("|", "\\|") + " ``" if text else ""
 
 
+def link_to_cell(chapter, number):
+    """A link to a cell of a chapter, which `name_cells` has given its name."""
+    return f'<a href="../notebooks/{chapter}.html#cell-{number}">{number}</a>'
+
+
 def claims_as_tables():
     """The claims of all chapters as tables; `workshop run --in-place` keeps them."""
     lines = []
@@ -118,7 +124,8 @@ def claims_as_tables():
             "", "| Cell | Claim | Asked | Seen |", "|---:|---|---|---|",
         ]  # fmt: skip
         lines += [
-            f"| {one['cell']} | {one['claim']} | {code(one['asked'])} | {code(one['seen'])} |"
+            f"| {link_to_cell(chapter, one['cell'])} | {one['claim']} | {code(one['asked'])} "
+            f"| {code(one['seen'])} |"
             for one in told["claims"]
         ]
     return "\n".join(lines)
@@ -131,6 +138,13 @@ def add_to_pages(app, docname, source):
         source[0] += claims_as_tables()
 
 
+def name_cells(app, doctree):
+    for cell in doctree.findall(nodes.container):
+        if cell.get("exec_count"):
+            cell["ids"].append(f"cell-{cell['exec_count']}")
+
+
 def setup(app):
     app.add_lexer("python", CellLexer)
+    app.connect("doctree-read", name_cells)
     app.connect("source-read", add_to_pages)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import clones
 import pytest
 import reloading
 import requests
@@ -18,7 +19,6 @@ from playwright.sync_api import Browser, Page
 
 from workshop.bases import images
 from workshop.engine import client
-from workshop.paths import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -32,15 +32,10 @@ def hub() -> Iterator[Hub]:
     if sys.platform != "linux" or not client.host().startswith("unix:"):
         pytest.skip("the hub and the engine share a Linux machine")
     images.ensure()
-    # A copy, because the password lies beside the files.
+    # A copy, because the password lies in the clone.
     copy = Path(tempfile.mkdtemp(prefix="workshop-room-"))
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    for name in listed.stdout.decode().split("\0")[:-1]:
-        if (ROOT / name).is_file():
-            (copy / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / "clone" / name)
-    (copy / "clone/docs/room/password").write_text(PASSWORD)
+    clones.make(copy / "clone")
+    (copy / "clone/room-password").write_text(PASSWORD)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -18,13 +18,15 @@ CHAPTERS = [f"notebooks/{path.stem}" for path in notebooks.chapters()]
 BESIDE = runpy.run_path(str(ROOT / "docs" / "conf.py"))["BESIDE"]
 # One of each kind; the others are as slow to look at.
 QUICK = ["README", "notebooks/02-builder-stage", "docs/glossary"]
+MADE = ["search", "genindex", "py-modindex"]
 PAGES = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-    for name in ["README", *CHAPTERS, *BESIDE]
+    for name in ["README", *CHAPTERS, *BESIDE, *MADE]
 ]
 THEMES = ("light", "dark")
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1300, "height": 900}
+WIDTHS = [pytest.param(DESK, id="desk"), pytest.param(PHONE, id="phone", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +80,12 @@ def test_no_link_within_the_site_leads_nowhere(site):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("viewport", WIDTHS)
 @pytest.mark.parametrize("name", PAGES)
-def test_everybody_can_read_it(visit, name):
+def test_everybody_can_read_it(visit, name, viewport):
     """Contrast, the order of headings, texts for pictures, names of buttons: axe's rules."""
     for theme in THEMES:
-        page = visit(name, theme)
+        page = visit(name, theme, viewport)
         page.evaluate(AXE)
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
         told = [
@@ -108,6 +111,15 @@ def test_every_claim_is_a_row(visit):
     expected = [(str(one["cell"]), one["claim"].replace("`", "")) for one in told]
     assert [(row[0], row[1]) for row in texts] == expected
     assert all(row[2] and row[3] for row in texts)
+
+
+def test_a_claim_leads_to_its_cell(visit):
+    told = claims.stored()["02-builder-stage"]["claims"][-1]
+    page = visit("docs/claims")
+    row = page.locator("tr", has_text=told["claim"].replace("`", "")).first
+    row.get_by_role("link").click()
+    page.wait_for_url(f"**/02-builder-stage.html#cell-{told['cell']}")
+    expect(page.locator(":target")).to_contain_text(told["claim"])
 
 
 def test_cells_have_the_colours_of_what_they_hold(visit):
@@ -161,3 +173,44 @@ def test_it_is_read_without_a_mouse(visit):
         )
     assert "Skip to content" in stops[0][0]
     assert [text for text, is_seen in stops if not is_seen] == []
+
+    solution = page.locator("details", has=page.get_by_text("A solution", exact=True)).first
+    solution.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(solution.locator("pre")).to_be_visible()
+    page.locator("button.theme-toggle:visible").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("body")).to_have_attribute("data-theme", "dark")
+    page.get_by_placeholder("Search").focus()
+    page.keyboard.type("pg_try_advisory_lock")
+    page.keyboard.press("Enter")
+    expect(page.locator("#search-results a").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "leads_to"),
+    [
+        ("All pages", "Dockerfile for Django Devs", "**/README.html"),
+        ("On this page", "Start from a slim Python", "**/*#start-from-a-slim-python"),
+    ],
+)
+def test_on_a_phone_the_lists_open_without_a_mouse(visit, name, first, leads_to):
+    page = visit("notebooks/02-builder-stage", viewport=PHONE)
+    button = page.get_by_role("button", name=name, exact=True)
+    link = page.get_by_role("complementary", name=name).get_by_role("link", name=first)
+    expect(link).to_be_hidden()
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.ariaLabel") == name:
+            break
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(link).to_be_focused()
+    expect(link).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    expect(button).to_be_focused()
+    expect(link).to_be_hidden()
+    page.keyboard.press("Space")
+    expect(link).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(leads_to)
