@@ -11,7 +11,8 @@ from pathlib import Path
 
 import mutated
 import pytest
-from acceptance import Platform, Uploads, holds
+from acceptance import Platform, Uploads, holds, in_summary  # noqa: F401
+from machines import traces
 from waiting import wait_for
 
 from workshop.bases import images
@@ -209,7 +210,7 @@ def test_the_machine_that_it_runs_on_keeps_its_settings(cluster):
 
 def test_nothing_of_the_cluster_is_left_when_its_container_is_gone(cluster):
     (ident,) = cluster.stack.done("docker ps --no-trunc --quiet --filter name=$ME-node").lines
+    assert traces(ident) == {"cgroups", "mounts"}
     cluster.stack.done("docker rm --force --volumes $ME-node")
-    groups = " ".join(map(str, Path("/sys/fs/cgroup").rglob("docker/*")))
-    assert ident not in groups + Path("/proc/self/mountinfo").read_text()
+    wait_for(lambda: not traces(ident), 30)
     assert os.listdir("/sys/class/net").count("pods0") == 0

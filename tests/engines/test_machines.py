@@ -7,10 +7,11 @@ import os
 import secrets
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from acceptance import Platform, Uploads, holds
+from acceptance import Platform, Uploads, holds, in_summary  # noqa: F401
+from machines import traces
+from waiting import wait_for
 
 from workshop.bench import machines
 from workshop.engine import client, session
@@ -53,11 +54,15 @@ def test_what_each_event_costs_the_clients(swarm):
     print(machines.Machines(events, "now", client.machine()).as_markdown())
     assert events["rolling update"].requests >= machines.LEAST
     unplanned = {"a machine is cut off", "a machine is killed"}
-    others = {"rolling update of the article's image", *unplanned}
+    article = "rolling update of the article's image"
+    others = {article, *unplanned}
     assert {name: e.failed for name, e in events.items() if name not in others and e.failed} == {}
-    # What was under way on that machine is lost. The other one goes on.
-    for name in unplanned:
-        assert events[name].failed < events[name].requests
+    # What was under way on that machine is lost: at most one request of each client. Where its
+    # processes die one by one, a client that asked again may meet the next one.
+    assert events["a machine is cut off"].failed <= machines.CONNECTIONS
+    assert events["a machine is killed"].failed <= 2 * machines.CONNECTIONS
+    # Clients that never pause: its server always has one to answer, and ends without doing so.
+    assert events[article].failed > 0
 
 
 def test_no_upload_is_lost_by_an_update(swarm):
@@ -95,12 +100,11 @@ def test_an_aborted_chapter_leaves_nothing_but_what_clean_removes():
     nodes = [found["Id"] for found in api.containers(filters=labelled)]
     assert len(nodes) == 5
     before = api.volumes()["Volumes"]
+    assert [traces(node) for node in nodes] == [{"cgroups", "mounts"}] * 5
     subprocess.run([sys.executable, "-m", "workshop.cli", "clean"], env=own, check=True)
     assert api.containers(all=True, filters=labelled) == []
     assert api.networks(filters=labelled) == []
     # The shared one, and what each machine's engine and the registry have stored.
     gone = {v["Name"] for v in before} - {v["Name"] for v in api.volumes()["Volumes"] or []}
     assert len(gone) >= 5
-    mounted = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
-    groups = " ".join(map(str, Path("/sys/fs/cgroup").rglob("docker/*")))
-    assert [node for node in nodes if node in mounted + groups] == []
+    wait_for(lambda: not any(map(traces, nodes)), 30)
