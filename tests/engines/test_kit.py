@@ -167,7 +167,12 @@ def test_the_chapters_run_from_a_kit_without_a_network(
             copy = home / "dockerfile-for-django-devs"
             assert (copy / "_executed" / "00-start-here.ipynb").is_file()
 
-            run(alone, offline, *STRICT)
+            try:
+                run(alone, offline, *STRICT)
+            except AssertionError:
+                # Docker's own failure, as CONTRIBUTING says, and no other.
+                assert "reading from a closed fifo" in folders.log.read_text()
+                run(alone, offline, *STRICT, "--lf")
 
             told = run(alone, offline, *WORKSHOP, "unpack", "--undo")
             assert "have to be fetched: python:3.13-slim" in told

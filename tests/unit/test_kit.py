@@ -242,3 +242,22 @@ def test_a_proxy_that_is_gone_is_said_to_be(monkeypatch):
     with pytest.raises(WorkshopError, match="is not there") as caught:
         proxy.lead_to_it()
     assert "unpack --undo" in caught.value.fix
+
+
+def test_a_chapter_that_fails_once_is_recorded_once_more(monkeypatch, tmp_path, capsys):
+    tried = []
+
+    def run(names, folder):
+        tried.append((names, folder))
+        if len(tried) == 1:
+            raise WorkshopError("✘ cell 7", "Open it.")
+
+    monkeypatch.setattr(pack.notebooks, "run", run)
+    pack._run("notebooks/02.ipynb", tmp_path)
+    assert tried == [(["notebooks/02.ipynb"], tmp_path)] * 2
+    assert "Once more" in capsys.readouterr().err
+    monkeypatch.setattr(
+        pack.notebooks, "run", MagicMock(side_effect=WorkshopError("✘", "Open it."))
+    )
+    with pytest.raises(WorkshopError):
+        pack._run("notebooks/02.ipynb", tmp_path)

@@ -33,7 +33,7 @@ from ..errors import WorkshopError
 from ..lesson import notebooks
 from ..paths import ROOT, WORKSPACES
 from ..run import containers
-from ..show.console import step
+from ..show.console import say, step
 from ..show.display import size
 from . import bases, proxy
 
@@ -173,7 +173,8 @@ def _record(names: Sequence[str], kit: str, folder: Path, stack: ExitStack) -> i
         for check in doctor.examine():
             if not check.ok:
                 raise WorkshopError(f"This machine is not ready: {check}", check.fix)
-        notebooks.run(names, folder / "executed")
+        for name in names:
+            _run(name, folder / "executed")
     proxy.stop_leading()
     with step("Keeping each answer once"):
         client.run_cli("stop", "--time", "600", proxy.CONTAINER)
@@ -184,6 +185,18 @@ def _record(names: Sequence[str], kit: str, folder: Path, stack: ExitStack) -> i
         proxy.build("replay", proxy.IMAGE, files, {proxy.LABEL: kit})
     stack.callback(client.connect().api.remove_image, proxy.IMAGE)
     return int(told.split()[-2])
+
+
+def _run(name: str, folder: Path) -> None:
+    """Run a chapter, and once more if it fails: one failure in an hour need not be the chapter's.
+
+    What it fetched both times is kept once.
+    """
+    try:
+        notebooks.run([name], folder)
+    except WorkshopError as error:
+        say(f"{error}\n… Once more, from its beginning.")
+        notebooks.run([name], folder)
 
 
 @contextlib.contextmanager
