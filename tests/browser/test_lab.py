@@ -15,7 +15,7 @@ import turns
 from playwright.sync_api import TimeoutError, expect
 from waiting import wait_for
 
-from workshop.engine import session
+from workshop.engine import client, session
 from workshop.lesson import exercises, notebooks
 from workshop.paths import NOTEBOOKS, ROOT, WORKSPACES
 
@@ -65,6 +65,9 @@ def lab(tmp_path_factory):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        # A build that was typed took its name from the image of before.
+        mine = {"label": f"{session.LABEL}={session.ident()}", "dangling": True}
+        client.connect().images.prune(filters=mine)
 
 
 def run(page, cell, number, text=""):

@@ -134,6 +134,22 @@ def test_a_process_of_the_project_may_do_little(stack, service):
     assert not any(secret in json.dumps(found["Config"]) for secret in secrets)
 
 
+@pytest.mark.parametrize("service", ["db", "redis"])
+def test_a_database_may_do_little(stack, service):
+    found = container(stack, service)
+    host = found["HostConfig"]
+    assert host["CapDrop"] == ["ALL"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert host["Memory"]
+    assert host["NanoCpus"]
+    assert host["PidsLimit"]
+    assert found["Config"]["User"] == {"db": "postgres"}.get(service, service)
+
+
+def test_the_server_has_nothing_to_warn_of(platform):
+    assert "can't be written" not in platform.done("logs web")
+
+
 def test_the_image_holds_no_secret(stack):
     assert stack.typed("docker run --rm --entrypoint ls $IMAGE secrets").status != 0
 
@@ -334,6 +350,26 @@ def test_a_port_that_is_taken_is_said_and_nothing_is_lost(stack, platform):
     assert "port is already allocated" in refused.stderr
     assert platform.site.answers()
     stack.done("docker compose -p $ME-second down --volumes")
+
+
+@pytest.mark.slow
+def test_secrets_that_are_gone_are_named_and_so_is_an_image_that_is_not_built(stack):
+    hidden = stack.space.path / "secrets.away"
+    (stack.space.path / "secrets").rename(hidden)
+    try:
+        refused = stack.typed("docker compose -p $ME-third run --rm migrate")
+        assert refused.status != 0
+        assert "secrets/database_password" in refused.stderr
+    finally:
+        hidden.rename(stack.space.path / "secrets")
+    stack.space.terminal.run("export IMAGE=not-built-yet")
+    try:
+        refused = stack.typed("docker compose -p $ME-third run --rm migrate")
+        assert refused.status != 0
+        assert "No such image: not-built-yet" in refused.stderr
+    finally:
+        stack.space.terminal.run(f"export IMAGE={stack.space.tag}")
+        stack.done("docker compose -p $ME-third down --volumes")
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ def main():
     FOLDER.chmod(0o700)
     (FOLDER / ".gitignore").write_text("*\n")
     keep("secret_key", secrets.token_urlsafe(50))
-    is_new = not (FOLDER / "database_password").exists()
+    had_password = (FOLDER / "database_password").exists()
     password = keep("database_password", secrets.token_urlsafe(24))
     keep("database_url", f"postgres://reading:{password}@db:5432/reading")
     settings = HERE / ".env"
@@ -28,9 +28,10 @@ def main():
         # compose.dev.yaml: what a container writes into your folder is yours.
         lines.append(f"OWNER={os.getuid()}:{os.getgid()}")
     told = told.splitlines()
+    were_made = lines[0] in told
     told += [line for line in lines if line not in told]
     settings.write_text("".join(f"{line}\n" for line in told))
-    if is_new:
+    if were_made and not had_password:
         print("A database that is there already keeps its old password. To type the new one in:")
         print('    docker compose exec db psql -U reading -c "\\password"')
 
