@@ -105,9 +105,13 @@ def _make_private(folder: Path) -> bool:
         return False
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file at once: who reads it meanwhile sees the text of before, or all of this."""
+def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write a file at once: who reads it meanwhile sees the text of before, or all of this.
+
+    ``mode`` are its permissions, of which the umask takes some, as for every new file.
+    """
     part = path.with_name(f"{path.name}.{os.getpid()}")
+    part.touch(mode)
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
 

@@ -21,6 +21,7 @@ import docker
 
 from ..engine import client
 from ..errors import WorkshopError
+from ..paths import write_whole
 
 IMAGE = "dockerfile-workshop/kit:latest"
 RECORDER = "dockerfile-workshop/kit:recorder"
@@ -97,10 +98,7 @@ def lead_to_it() -> None:
     if not made.exists() or made.read_text(encoding="utf-8") != text:
         # Other commands read it at this moment, so it appears at once. It is for this user alone,
         # because the user's own may hold passwords of registries.
-        part = made.with_name(f"{made.name}.{os.getpid()}")
-        part.touch(mode=0o600)
-        part.write_text(text, encoding="utf-8")
-        part.replace(made)
+        write_whole(made, text, mode=0o600)
 
 
 def stop_leading() -> None:

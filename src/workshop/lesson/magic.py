@@ -60,8 +60,8 @@ def terminal(line: str, cell: str | None = None) -> Shown | None:
     shown: Shown = answer
     if found.first or found.only or found.hide:
         shown = part(answer, found.first, found.only, found.hide)
-    if found.hide and not found.out and len(failed(answer)):
-        shown = failed(answer)
+    if found.hide and not found.out and len(errors := failed(answer)):
+        shown = errors
     return shown if shown.text() else None
 
 
