@@ -1,6 +1,7 @@
 """Drawings are valid, say the same in words, and are made from what they are given."""
 
 import base64
+import itertools
 import re
 import xml.dom.minidom
 
@@ -9,7 +10,7 @@ import pytest
 from workshop.build.buildx import Build
 from workshop.build.progress import Step
 from workshop.lesson import drawings
-from workshop.show.drawing import Column, Flow, Stage, Stages, Timeline
+from workshop.show.drawing import INK, Column, Flow, Stage, Stages, Timeline
 
 STAGES = Stages(
     [
@@ -57,6 +58,21 @@ def test_stages_in_words():
 def test_each_copy_is_an_arrow_with_its_path():
     assert STAGES.svg.count("<line") == 1
     assert STAGES.svg.count(">/app/wheels</text>") == 1
+
+
+def test_three_stages_stand_side_by_side_and_an_arrow_says_what_it_jumps_over():
+    copies = [("builder", "/opt/venv"), ("assets", "/static")]
+    own = [f"COPY --from={source} {path} {path}" for source, path in copies]
+    final = Stage("final", "c", ["ENV PATH=/opt/venv/bin:$PATH", *own], copies)
+    drawing = Stages([Stage("builder", "a", []), Stage("assets", "b", []), final])
+    boxes = re.findall(r'<rect x="(\d+)" y="1" width="(\d+)"', drawing.svg)
+    ends = [(int(x), int(x) + int(width)) for x, width in boxes]
+    assert [left[1] < right[0] for left, right in itertools.pairwise(ends)] == [True, True]
+    assert ends[-1][1] <= drawing.width
+    assert ">builder: /opt/venv</text>" in drawing.svg
+    assert ">/static</text>" in drawing.svg
+    assert drawing.svg.count("<line") == 2
+    assert f'fill="{INK}" font-weight="normal" text-anchor="start">ENV PATH' in drawing.svg
 
 
 def test_what_is_drawn_is_escaped():

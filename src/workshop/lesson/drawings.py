@@ -32,8 +32,10 @@ def stages(dockerfile: str) -> Stages:
             parts[-1][1].append(text)
     return Stages(
         [
-            Stage(stage.name, stage.base, own, list(filter(None, map(_copied, own))))
-            for stage, own in parts
+            Stage(
+                stage.name or f"stage {n}", stage.base, own, list(filter(None, map(_copied, own)))
+            )
+            for n, (stage, own) in enumerate(parts, 1)
         ]
     )
 

@@ -18,14 +18,17 @@ LINE, FILL = "#33658a", "#33658a14"
 MARK = "#c2500d"
 FONT = 'font-family="sans-serif" font-size="13"'
 ROW, BOX, MARGIN = 20, 300, 12
-# Pixels between two columns, and around those that lie in a frame.
+# Pixels between two columns, and around those that lie in a frame; between two stages.
 ARROW, FRAME = 90, 30
+BETWEEN = 260
 
 
 class Drawing(Shown):
     """An SVG of ``width`` and ``height`` pixels, drawn by ``shapes``; ``alt`` is it in words."""
 
-    width = 860
+    @property
+    def width(self) -> int:
+        return 860
 
     @property
     def height(self) -> int:
@@ -75,6 +78,10 @@ class Stages(Drawing):
     stages: Sequence[Stage]
 
     @property
+    def width(self) -> int:
+        return BOX + max(len(self.stages) - 1, 1) * (BETWEEN + BOX)
+
+    @property
     def height(self) -> int:
         return 70 + ROW * max((len(stage.instructions) for stage in self.stages), default=0)
 
@@ -88,30 +95,23 @@ class Stages(Drawing):
 
     def shapes(self) -> list[str]:
         made = []
-        step = (self.width - BOX) / max(len(self.stages) - 1, 1)
-        places = {stage.name: int(step * n) for n, stage in enumerate(self.stages)}
-        for stage in self.stages:
-            x = places[stage.name]
+        for place, stage in enumerate(self.stages):
+            x = place * (BOX + BETWEEN)
             made += [
                 f'<rect x="{x + 1}" y="1" width="{BOX - 2}" height="{self.height - 2}" rx="6" '
                 f'fill="{FILL}" stroke="{LINE}"/>',
                 _words(x + 12, 24, f"{stage.name} (from {stage.base})", weight="bold"),
             ]
             for n, instruction in enumerate(stage.instructions):
-                is_copy = any(path in instruction for _, path in stage.copies)
+                is_copy = any(_takes(instruction, *copy) for copy in stage.copies)
                 colour = MARK if is_copy else INK
                 made.append(_words(x + 12, 52 + ROW * n, shorten(instruction, 40), colour))
-            made += self._arrows(stage, places)
-        return made
-
-    def _arrows(self, stage: Stage, places: Mapping[str, int]) -> list[str]:
-        made = []
-        for source, path in stage.copies:
-            found = [n for n, text in enumerate(stage.instructions) if path in text]
-            if source not in places or not found:
-                continue
-            y = 48 + ROW * found[0]
-            made += _arrow(places[source] + BOX, places[stage.name], y, path)
+            names = [earlier.name for earlier in self.stages[:place]]
+            for source, path in stage.copies:
+                found = [n for n, i in enumerate(stage.instructions) if _takes(i, source, path)]
+                if source in names and found:
+                    words = path if source == names[-1] else f"{source}: {path}"
+                    made += _arrow(x - BETWEEN, x, 48 + ROW * found[0], words)
         return made
 
 
@@ -216,6 +216,10 @@ class Timeline(Drawing):
                 below = 22 if events.index((seconds, words)) % 2 else -12
                 made.append(_words(round(at), y + below, f"{words}, {seconds:.1f} s"))
         return made
+
+
+def _takes(instruction: str, source: str, path: str) -> bool:
+    return {f"--from={source}", path} <= set(instruction.split())
 
 
 def _arrow(left: int, right: int, y: int, words: str) -> list[str]:
