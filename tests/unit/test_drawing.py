@@ -19,7 +19,7 @@ STAGES = Stages(
             "final",
             "python:3.13-slim",
             ["ENV A=1", "COPY --from=builder /app/wheels /wheels", 'RUN echo "<&>"'],
-            [("builder", "/app/wheels")],
+            {1: ("builder", "/app/wheels")},
         ),
     ]
 )
@@ -63,7 +63,7 @@ def test_each_copy_is_an_arrow_with_its_path():
 def test_three_stages_stand_side_by_side_and_an_arrow_says_what_it_jumps_over():
     copies = [("builder", "/opt/venv"), ("assets", "/static")]
     own = [f"COPY --from={source} {path} {path}" for source, path in copies]
-    final = Stage("final", "c", ["ENV PATH=/opt/venv/bin:$PATH", *own], copies)
+    final = Stage("final", "c", ["ENV PATH=/opt/venv/bin:$PATH", *own], dict(enumerate(copies, 1)))
     drawing = Stages([Stage("builder", "a", []), Stage("assets", "b", []), final])
     boxes = re.findall(r'<rect x="(\d+)" y="1" width="(\d+)"', drawing.svg)
     ends = [(int(x), int(x) + int(width)) for x, width in boxes]

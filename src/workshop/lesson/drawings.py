@@ -33,9 +33,12 @@ def stages(dockerfile: str) -> Stages:
     return Stages(
         [
             Stage(
-                stage.name or f"stage {n}", stage.base, own, list(filter(None, map(_copied, own)))
+                stage.name or f"stage {number}",
+                stage.base,
+                own,
+                {n: copy for n, text in enumerate(own) if (copy := _copied(text))},
             )
-            for n, (stage, own) in enumerate(parts, 1)
+            for number, (stage, own) in enumerate(parts, 1)
         ]
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .display import Shown, printable, shorten
 from .figure import CARD, INK
@@ -62,13 +62,13 @@ class Drawing(Shown):
 class Stage:
     """A stage of a Dockerfile: its name, its base, its instructions, and what it copies.
 
-    ``copies`` are pairs: the stage that it copies from, and the path.
+    ``copies`` has, by an instruction's number from 0, the stage that it copies from and the path.
     """
 
     name: str
     base: str
     instructions: Sequence[str]
-    copies: Sequence[tuple[str, str]] = ()
+    copies: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(repr=False)
@@ -90,7 +90,7 @@ class Stages(Drawing):
         for stage in self.stages:
             count = len(stage.instructions)
             lines.append(f"{stage.name}, from {stage.base}: {count} instructions.")
-            lines += [f"  takes {path} out of {source}" for source, path in stage.copies]
+            lines += [f"  takes {path} out of {source}" for source, path in stage.copies.values()]
         return "\n".join(printable(line) for line in lines)
 
     def shapes(self) -> list[str]:
@@ -103,15 +103,13 @@ class Stages(Drawing):
                 _words(x + 12, 24, f"{stage.name} (from {stage.base})", weight="bold"),
             ]
             for n, instruction in enumerate(stage.instructions):
-                is_copy = any(_takes(instruction, *copy) for copy in stage.copies)
-                colour = MARK if is_copy else INK
+                colour = MARK if n in stage.copies else INK
                 made.append(_words(x + 12, 52 + ROW * n, shorten(instruction, 40), colour))
             names = [earlier.name for earlier in self.stages[:place]]
-            for source, path in stage.copies:
-                found = [n for n, i in enumerate(stage.instructions) if _takes(i, source, path)]
-                if source in names and found:
+            for n, (source, path) in stage.copies.items():
+                if source in names:
                     words = path if source == names[-1] else f"{source}: {path}"
-                    made += _arrow(x - BETWEEN, x, 48 + ROW * found[0], words)
+                    made += _arrow(x - BETWEEN, x, 48 + ROW * n, words)
         return made
 
 
@@ -216,10 +214,6 @@ class Timeline(Drawing):
                 below = 22 if events.index((seconds, words)) % 2 else -12
                 made.append(_words(round(at), y + below, f"{words}, {seconds:.1f} s"))
         return made
-
-
-def _takes(instruction: str, source: str, path: str) -> bool:
-    return {f"--from={source}", path} <= set(instruction.split())
 
 
 def _arrow(left: int, right: int, y: int, words: str) -> list[str]:
