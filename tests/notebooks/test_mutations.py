@@ -28,7 +28,9 @@ def test_every_claim_is_seen_failing_or_has_a_reason(file, kind):
     "run", [run for kind in KINDS for file in FILES for run in mutated.runs(file, kind)], ids=str
 )
 def test_each_text_that_is_changed_is_in_one_place(run):
-    mutated.changed(run)
+    for source in mutated.changed(run):
+        # A cell that is not valid Python any more would fail nothing: it would not run.
+        mutated.checks(source)
     for path, old, _ in run.files:
         assert old in (ROOT / path).read_text(encoding="utf-8")
 
