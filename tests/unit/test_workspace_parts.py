@@ -153,6 +153,18 @@ def test_a_part_of_what_was_printed(recorded, line, shown):
     assert magic.terminal(line, "a1\nb2\na3\n").text() == shown
 
 
+def test_the_whole_can_be_unfolded_up_to_a_limit(recorded, monkeypatch):
+    assert "<details>" not in magic.terminal("--first 9", "a1\nb2\n").html()
+    assert magic.terminal("--only b", "a1\nb2\n").html() == (
+        "<pre><code>b2</code></pre>"
+        "<details><summary>… and 1 more line</summary><pre><code>a1\nb2</code></pre></details>"
+    )
+    monkeypatch.setattr(terminal, "UNFOLDED", 1)
+    assert "<code>a1\n… 2 lines are not shown</code>" in (
+        magic.terminal("--hide", "a1\nb2\na3\n").html()
+    )
+
+
 class Shell:
     """A kernel's own names."""
 

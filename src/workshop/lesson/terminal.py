@@ -33,13 +33,15 @@ from ..build import buildx, slots
 from ..engine import client, session
 from ..errors import WorkshopError
 from ..run import containers
-from ..show.display import Composed, Shown, Stack, Verbatim, shorten
+from ..show.display import Composed, Folded, Shown, Stack, Verbatim, shorten
 from ..show.live import Live
 from . import commands, compose
 
 LIMIT_S = 600.0
 WAIT_S = 180.0
 EVERY_S = 0.2
+# Lines of a long output that can be unfolded.
+UNFOLDED = 100
 NO_KEYBOARD = "This needs a keyboard: type it into JupyterLab's own terminal.\n"
 # Colours, and the orders to a screen that `docker compose logs` prints into a file as well.
 _CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -117,13 +119,18 @@ def failed(answer: Answer | Answers) -> Answers:
 def part(shown: Shown, first: int = 0, only: str = "", hide: bool = False) -> Shown:
     """The ``first`` lines of what is shown, of those that hold ``only``, and how many are not.
 
-    With ``hide`` none is.
+    With ``hide`` none is. As HTML, the count unfolds the whole, up to UNFOLDED lines of it.
     """
     lines = shown.text().splitlines()
     kept = [line for line in lines if only in line and not hide][: first or None]
     left = len(lines) - len(kept)
-    rest = [f"… and {left} more line{'s' if left > 1 else ''}"] if left else []
-    return Verbatim("\n".join(kept + rest))
+    if not left:
+        return Verbatim("\n".join(kept))
+    whole = lines[:UNFOLDED]
+    if len(lines) > UNFOLDED:
+        whole.append(f"… {len(lines) - UNFOLDED} lines are not shown")
+    rest = Folded(f"… and {left} more line{'s' if left > 1 else ''}", Verbatim("\n".join(whole)))
+    return Stack([Verbatim("\n".join(kept)), rest]) if kept else rest
 
 
 @dataclass
