@@ -37,3 +37,13 @@ def test_a_cache_that_lost_a_layer_is_to_be_emptied():
     found = error_texts.find("build", "ERROR: failed to solve: layer does not exist")
     assert found is not None
     assert "docker builder prune" in found.fix
+
+
+def test_a_layer_without_its_folder_is_not_the_instructions_fault():
+    text = (
+        "ERROR: failed to solve: failed to prepare sha256:1 as 2: "
+        "open /var/lib/docker/overlay2/3/.tmp-committed4: no such file or directory"
+    )
+    found = error_texts.find("build", text)
+    assert found is not None
+    assert "restart the engine" in found.fix

@@ -143,6 +143,14 @@ TABLE = (
     ),
     Cause(
         "build",
+        # moby/buildkit#5469: what is in memory and what is on the disk differ from then on.
+        r"\.tmp-committed\d+: no such file",
+        "The engine has lost the folder of a layer, as it does now and then.",
+        "Remove the tutorial's images (`uv run workshop clean`), restart the engine, and run the "
+        "chapter again.",
+    ),
+    Cause(
+        "build",
         r"CERTIFICATE_VERIFY_FAILED|x509:|invalid peer certificate",
         "A TLS certificate was not trusted: a proxy of your network probably signs traffic anew.",
         "Give the base image your company's certificate; README.md, “Behind a proxy”, says how.",
