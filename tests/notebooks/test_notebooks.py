@@ -90,21 +90,18 @@ def test_docker_commands_are_typed(notebook):
 def test_outputs_name_no_path_of_the_machine_they_ran_on(notebook):
     outputs = str([cell.outputs for cell in code_cells(notebook)])
     # Caches of root in the builder, who also runs these tests on some machines; a process's root.
-    outputs = outputs.replace("/root/.cache/", "").replace("/proc/1/root/", "")
+    outputs = outputs.replace("target=/root/.cache/", "").replace("/proc/1/root/", "")
     assert str(NOTEBOOKS.parent) not in outputs
-    # Containers have a home of that name, too, with other things in it.
-    found = re.findall(re.escape(str(Path.home())) + r"/([\w.-]+)", outputs)
-    assert [name for name in found if (Path.home() / name).exists()] == []
+    assert str(Path.home()) + "/" not in outputs
 
 
 def test_no_cell_or_output_names_the_host_of_a_package_registry(notebook):
-    """Those that the lock files record are the ones that there are; one may be printed."""
+    """Those that the lock files record are the ones that there are."""
     locks = [ROOT / "uv.lock", ROOT / "sample_project" / "uv.lock"]
     recorded = "".join(lock.read_text(encoding="utf-8") for lock in locks)
     hosts = set(re.findall(r"https://([^/\"]+)", recorded))
     assert hosts
-    cells = re.sub(r"(registry|url) = &quot;[^&]+&quot;", "", str(notebook.cells))
-    assert [host for host in hosts if host in cells] == []
+    assert [host for host in hosts if host in str(notebook.cells)] == []
 
 
 def test_it_opens_and_closes_as_every_chapter_does(notebook):

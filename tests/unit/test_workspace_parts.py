@@ -160,8 +160,8 @@ def test_the_whole_can_be_unfolded_up_to_a_limit(recorded, monkeypatch):
         "<details><summary>… and 1 more line</summary><pre><code>a1\nb2</code></pre></details>"
     )
     monkeypatch.setattr(terminal, "UNFOLDED", 1)
-    assert "<code>a1\n… 2 lines are not shown</code>" in (
-        magic.terminal("--hide", "a1\nb2\na3\n").html()
+    assert magic.terminal("--only b", "a1\nb2\n").html() == (
+        "<pre><code>b2\n… and 1 more line</code></pre>"
     )
 
 

@@ -40,7 +40,7 @@ from . import commands, compose
 LIMIT_S = 600.0
 WAIT_S = 180.0
 EVERY_S = 0.2
-# Lines of a long output that can be unfolded.
+# The most lines of an output that can be unfolded: nobody reads more.
 UNFOLDED = 100
 NO_KEYBOARD = "This needs a keyboard: type it into JupyterLab's own terminal.\n"
 # Colours, and the orders to a screen that `docker compose logs` prints into a file as well.
@@ -119,17 +119,17 @@ def failed(answer: Answer | Answers) -> Answers:
 def part(shown: Shown, first: int = 0, only: str = "", hide: bool = False) -> Shown:
     """The ``first`` lines of what is shown, of those that hold ``only``, and how many are not.
 
-    With ``hide`` none is. As HTML, the count unfolds the whole, up to UNFOLDED lines of it.
+    With ``hide`` none is. As HTML, the count unfolds the whole, if that is no longer than UNFOLDED.
     """
     lines = shown.text().splitlines()
     kept = [line for line in lines if only in line and not hide][: first or None]
     left = len(lines) - len(kept)
     if not left:
         return Verbatim("\n".join(kept))
-    whole = lines[:UNFOLDED]
+    count = f"… and {left} more line{'s' if left > 1 else ''}"
     if len(lines) > UNFOLDED:
-        whole.append(f"… {len(lines) - UNFOLDED} lines are not shown")
-    rest = Folded(f"… and {left} more line{'s' if left > 1 else ''}", Verbatim("\n".join(whole)))
+        return Verbatim("\n".join([*kept, count]))
+    rest = Folded(count, Verbatim("\n".join(lines)))
     return Stack([Verbatim("\n".join(kept)), rest]) if kept else rest
 
 
