@@ -119,7 +119,8 @@ def failed(answer: Answer | Answers) -> Answers:
 def part(shown: Shown, first: int = 0, only: str = "", hide: bool = False) -> Shown:
     """The ``first`` lines of what is shown, of those that hold ``only``, and how many are not.
 
-    With ``hide`` none is. As HTML, the count unfolds the whole, if that is no longer than UNFOLDED.
+    With ``hide`` none is. As HTML, the count unfolds the whole, if that has at most UNFOLDED lines,
+    else a line that says so: an output that is sometimes longer has the same form each time.
     """
     lines = shown.text().splitlines()
     kept = [line for line in lines if only in line and not hide][: first or None]
@@ -128,7 +129,7 @@ def part(shown: Shown, first: int = 0, only: str = "", hide: bool = False) -> Sh
         return Verbatim("\n".join(kept))
     count = f"… and {left} more line{'s' if left > 1 else ''}"
     if len(lines) > UNFOLDED:
-        return Verbatim("\n".join([*kept, count]))
+        lines = [f"More than {UNFOLDED} lines. Type the command into a terminal to see them."]
     rest = Folded(count, Verbatim("\n".join(lines)))
     return Stack([Verbatim("\n".join(kept)), rest]) if kept else rest
 
