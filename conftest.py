@@ -269,7 +269,6 @@ def _needs_none(path: Path) -> bool:
 
 def everything() -> dict[str, set[str]]:
     """What is on the engine, other sessions' things excepted: they come and go as they like."""
-    from workshop.bases import standin
     from workshop.engine import client
     from workshop.engine import session as ours
 
@@ -284,9 +283,7 @@ def everything() -> dict[str, set[str]]:
     def images(filters: dict[str, str] | None = None) -> list[str]:
         # docker-py's images.list() asks for each one again, and fails when one goes meanwhile.
         found = engine.api.images(filters=filters)
-        names = [name for image in found for name in image["RepoTags"] or [image["Id"]]]
-        # Base images stay, as after `clean`: take-home's tests are the first that need Node's.
-        return [name for name in names if name not in standin.BUILDS]
+        return [name for image in found for name in image["RepoTags"] or [image["Id"]]]
 
     return {
         "containers": seen(
