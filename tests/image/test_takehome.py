@@ -29,6 +29,17 @@ def nothing_stays():
     containers.remove_of(ask.CHAPTER)
 
 
+@pytest.fixture
+def node():
+    """Node's base image. It stays only on an engine that had it before."""
+    name = "node:24-slim"
+    was_there = images.is_present(name)
+    images.ensure([name])
+    yield
+    if not was_there:
+        client.connect().api.remove_image(name)
+
+
 def planned(folder):
     return command.planned(project.find(folder), Wishes())
 
@@ -387,6 +398,7 @@ def test_a_secret_that_settings_make_fails_the_build_by_name(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("node")
 def test_assets_are_built_and_served_and_an_edited_line_installs_nothing(tmp_path):
     folder = strangers.startproject(tmp_path)
     package = {
@@ -404,7 +416,6 @@ def test_assets_are_built_and_served_and_an_edited_line_installs_nothing(tmp_pat
     strangers.change(
         folder, "shop/settings.py", "DEBUG = True", 'DEBUG = True\nSTATICFILES_DIRS = ["static"]'
     )
-    images.ensure(["node:24-slim"])
     report, _ = proved(folder)
     assert failed(report) == []
     strangers.change(folder, "shop/urls.py", "urlpatterns", "# edited\nurlpatterns")
