@@ -1,6 +1,7 @@
 """`workshop take-home` on projects that are not the sample: written, built, run, proved."""
 
 import json
+import secrets
 import shutil
 import tomllib
 from pathlib import Path
@@ -418,7 +419,9 @@ def test_assets_are_built_and_served_and_an_edited_line_installs_nothing(tmp_pat
     )
     report, _ = proved(folder)
     assert failed(report) == []
-    strangers.change(folder, "shop/urls.py", "urlpatterns", "# edited\nurlpatterns")
+    # New each time, because an engine that ran this test before has the old edit in its cache.
+    edit = f"# {secrets.token_hex(4)}\nurlpatterns"
+    strangers.change(folder, "shop/urls.py", "urlpatterns", edit)
     built = buildx.build_image(
         ["docker", "build", "-t", f"{session.prefix()}/assets", "."],
         cwd=folder,
