@@ -24,6 +24,12 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as on Un
 START_S = 120
 RUN_MS = 180_000  # also until a kernel has started, on a busy machine
 
+# What the server says of a request that the browser gave up, as in a page that is reloaded.
+GIVEN_UP = re.compile(
+    r"Traceback \(most recent call last\):\n(?: {6}.*\n)+"
+    r" {4}tornado\.iostream\.StreamClosedError: Stream is closed\n"
+)
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
@@ -234,5 +240,5 @@ def test_chapter_00_runs_from_the_menu_and_ctrl_c_ends_lab(lab, browser):
 
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=180) == 0
-    assert "Traceback" not in log.read_text()
+    assert "Traceback" not in GIVEN_UP.sub("", log.read_text())
     assert session.leftovers()["containers"] == []
