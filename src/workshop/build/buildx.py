@@ -32,14 +32,16 @@ class BuildFailed(WorkshopError):
     """A build that ended with an error: the step, its last lines, the exit status.
 
     ``step`` is the failed instruction (empty for a syntax error), ``status`` the exit
-    status of its command (None if no command failed), ``log`` the command's last lines.
+    status of its command (None if no command failed), ``output`` what the command printed,
+    without its beginning where that is long, ``log`` its last lines.
     """
 
-    def __init__(self, error: str, step: str, log: list[str]) -> None:
+    def __init__(self, error: str, step: str, output: str) -> None:
         match = _EXIT.search(error)
         self.step = step
         self.status = int(match[1]) if match else None
-        self.log = log
+        self.output = output
+        self.log = log = progress.last_lines(output)
         said = "\n".join([error, *log])
         cause = error_texts.find("build", said)
         fix = (
@@ -298,8 +300,8 @@ def _failure(
         (line.removeprefix("ERROR: ") for line in reversed(stray) if line.startswith("ERROR:")),
         "\n".join(stray[-LOG_LINES:]) or "no reason was given",
     )
-    step, log = progress.failed(vertices, dockerfile, arguments)
+    step, output = progress.failed(vertices, dockerfile, arguments)
     # The arrow marks the line of the Dockerfile that the builder stumbled over.
     arrow = next((line for line in stray if ">>>" in line), "")
     step = step or arrow.partition(">>>")[2].strip()
-    return BuildFailed(error.removeprefix("failed to solve: "), step, log)
+    return BuildFailed(error.removeprefix("failed to solve: "), step, output)

@@ -80,11 +80,11 @@ class Vertex:
     spans: dict[str, str] = field(default_factory=dict)
     output: str = ""
 
-    @property
-    def log(self) -> list[str]:
-        """The last lines of the output that are not blank."""
-        lines = re.split(r"[\r\n]+", self.output)
-        return [line.rstrip() for line in lines if line.strip()][-LOG_LINES:]
+
+def last_lines(output: str) -> list[str]:
+    """The last lines of an output that are not blank."""
+    lines = re.split(r"[\r\n]+", output)
+    return [line.rstrip() for line in lines if line.strip()][-LOG_LINES:]
 
 
 def decode(lines: Iterable[str], stray: list[str]) -> Iterator[dict[str, Any]]:
@@ -143,7 +143,7 @@ def _add_log(vertex: Vertex, data: str, tell: Callable[[str], None]) -> None:
     # The pieces are as the command wrote them: a line may come in several.
     vertex.output = (vertex.output + text)[-LOG_CHARACTERS:]
     if text.strip():
-        tell(f"{shorten(vertex.name, 40)}  {shorten(vertex.log[-1], 60)}")
+        tell(f"{shorten(vertex.name, 40)}  {shorten(last_lines(vertex.output)[-1], 60)}")
 
 
 @dataclass
@@ -201,8 +201,8 @@ def steps(
 
 def failed(
     vertices: Iterable[Vertex], dockerfile: str, arguments: Mapping[str, str] | None = None
-) -> tuple[str, list[str]]:
-    """The step that failed, as ``[stage n/total] instruction``, and its last lines of output.
+) -> tuple[str, str]:
+    """The step that failed, as ``[stage n/total] instruction``, and what it printed.
 
     Both are empty when no step did.
     """
@@ -213,11 +213,11 @@ def failed(
         if vertex.error
     ]
     if not broken:
-        return "", []
+        return "", ""
     # What went on beside it was cancelled, which counts as an error of its own.
     place, vertex = min(broken, key=lambda pair: _CANCELLED.search(pair[1].error) is not None)
-    logs = (other.log for other in place.vertices if other.log)
-    return str(place.step()), vertex.log or next(logs, [])
+    printed = (other.output for other in place.vertices if other.output.strip())
+    return str(place.step()), vertex.output if vertex.output.strip() else next(printed, "")
 
 
 def written(dockerfile: str) -> list[tuple[str, int, str]]:

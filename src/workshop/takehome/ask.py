@@ -56,6 +56,9 @@ _NO_CAUSE = re.compile(
     r"note: This error|subprocess-exited-with-error|did not run successfully|exit code: \d"
     r"|See above for output|\[end of output\]"
 )
+# Where pip is, above what it says of a package whose own build failed.
+_FAILED = "subprocess-exited-with-error"
+_BUILDING = re.compile(r"^\s*(?:Collecting|Building wheel for) (\S+)", re.MULTILINE)
 
 
 def ask(
@@ -100,7 +103,7 @@ def _installed(
             _build(project, made, tell, is_cold)
             return made, more
         except buildx.BuildFailed as failure:
-            missing = packages.missing(str(failure))
+            missing = packages.missing(str(failure)) or packages.missing(failure.output)
             if not missing or set(missing) <= set(more):
                 raise not_installed(project, failure) from None
             more = tuple(dict.fromkeys([*more, *missing]))
@@ -154,10 +157,13 @@ def not_installed(project: Project, failure: buildx.BuildFailed) -> WorkshopErro
     """What to say when the packages can't be installed: the last lines that tell a cause."""
     cause = [line for line in failure.log if not _NO_CAUSE.search(line)]
     said = "\n".join(f"  │ {line}" for line in cause[-6:]) or f"  {failure}"
-    return WorkshopError(
-        f"The project's packages can't be installed with Python {project.python}:\n{said}",
-        "If they need another Python, name it with --python 3.N. Nothing was written.",
-    )
+    what = f"The project's packages can't be installed with Python {project.python}"
+    fix = "If they need another Python, name it with --python 3.N."
+    above, failed, _ = failure.output.partition(_FAILED)
+    if failed and (names := _BUILDING.findall(above)):
+        what += f", because {names[-1]} can't be built"
+        fix = f"{fix} A newer version of {re.split('[=<>~! (]', names[-1])[0]} may do, too."
+    return WorkshopError(f"{what}:\n{said}", f"{fix} Nothing was written.")
 
 
 def _build(project: Project, made: plan.Plan, tell: Callable[[str], None], is_cold: bool) -> None:
