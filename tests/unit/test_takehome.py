@@ -387,7 +387,8 @@ def test_settings_that_are_not_there_are_said(tmp_path):
     folder = strangers.split_settings(tmp_path)
     with pytest.raises(WorkshopError, match=r"shop\.settings\.live are not in") as caught:
         project.find(folder, settings="shop.settings.live")
-    assert "--settings shop.settings or shop.settings.base or" in caught.value.fix
+    likely = ("base", "production", "local")
+    assert " or ".join(f"shop.settings.{name}" for name in likely) in caught.value.fix
     # Those of a package are not looked for.
     assert project.find(folder, settings="given.settings").settings == "given.settings"
 
@@ -428,7 +429,7 @@ def test_settings_that_serve_nothing_are_refused(tmp_path):
     folder = strangers.split_settings(tmp_path)
     with pytest.raises(WorkshopError, match="ROOT_URLCONF") as caught:
         decided(folder, urls="")
-    assert "--settings shop.settings.base or shop.settings.local or" in caught.value.fix
+    assert "--settings shop.settings.base or shop.settings.local." in caught.value.fix
 
 
 @pytest.mark.parametrize(
@@ -543,7 +544,17 @@ def test_settings_that_no_file_names_are_a_question_with_the_likely_answers(tmp_
     folder = strangers.startproject(tmp_path)
     for path in (folder / "manage.py", folder / "shop/wsgi.py", folder / "shop/asgi.py"):
         path.write_text(path.read_text().replace("DJANGO_SETTINGS_MODULE", "NONE"))
+    strangers.write(folder, {"shop/migrations/0002_settings.py": "class Migration: ..."})
     with pytest.raises(WorkshopError, match=r"--settings shop\.settings\.$"):
+        project.find(folder)
+
+    text = (folder / "shop/settings.py").read_text()
+    (folder / "shop/settings.py").unlink()
+    own = "from .base import *\n"
+    files = {"__init__": "", "base": text, "development": own, "production": own}
+    strangers.write(folder, {f"shop/settings/{name}.py": text for name, text in files.items()})
+    likely = r"shop\.settings\.base or shop\.settings\.production or shop\.settings\.development\.$"
+    with pytest.raises(WorkshopError, match=likely):
         project.find(folder)
 
 
@@ -1263,10 +1274,30 @@ def test_settings_that_can_not_be_imported_get_advice(error, advice):
 
 
 def test_packages_that_can_not_be_installed_show_the_cause(tmp_path):
-    log = ["Collecting x", "ImportError: no 'convert_path'", "[end of output]", "│ exit code: 1"]
+    log = """\
+Collecting django~=5.2.0
+  Downloading django-5.2.9-py3-none-any.whl (8.3 MB)
+Collecting old==1.0 (from -r requirements.txt (line 3))
+  Getting requirements to build wheel: finished with status 'error'
+  error: subprocess-exited-with-error
+  × Getting requirements to build wheel did not run successfully.
+  │ exit code: 1
+      ImportError: no 'convert_path'
+      [end of output]
+"""
     found = project.find(strangers.startproject(tmp_path))
-    failure = buildx.BuildFailed("no", "RUN pip", log)
-    assert ask.not_installed(found, failure).what.endswith("  │ ImportError: no 'convert_path'")
+    said = ask.not_installed(found, buildx.BuildFailed("no", "RUN pip", log))
+    assert "because old==1.0 can't be built:\n" in said.what
+    assert said.what.endswith("  │       ImportError: no 'convert_path'")
+    assert "A newer version of old may do" in said.fix
+
+
+def test_packages_that_nobody_has_are_no_failed_build_of_one(tmp_path):
+    log = "Collecting django\nERROR: No matching distribution found for django==99\n"
+    found = project.find(strangers.startproject(tmp_path))
+    said = ask.not_installed(found, buildx.BuildFailed("no", "RUN pip", log))
+    assert "can't be built" not in said.what
+    assert said.what.endswith("  │ ERROR: No matching distribution found for django==99")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ _GIS = re.compile(
     re.MULTILINE,
 )
 _APPLICATION = re.compile(r"^\s*application\b|^from\b.*\bimport\b.*\bapplication\b", re.MULTILINE)
+_LIKE_SETTINGS = re.compile(r"^\s*INSTALLED_APPS\b|^from \S+ import \*", re.MULTILINE)
+_OF_A_DEVELOPER = re.compile(r"dev|local|test|ci$")
 _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 # Not those that take-home wrote.
 _SETTINGS_OF_IMAGE = re.compile(
@@ -106,14 +108,14 @@ def find(
         raise WorkshopError(
             f"Neither {managed} nor a wsgi.py or asgi.py names DJANGO_SETTINGS_MODULE, "
             f"so the project's settings are not known.",
-            f"Name the module: --settings {_likely(modules, managed.parent)}.",
+            f"Name the module: --settings {_likely(folder, modules, managed.parent)}.",
         )
     source = _source(folder, managed.parent, settings)
     _require_name(folder, {PurePosixPath(), managed.parent, source})
     if not _is_module(folder / source, settings):
         raise WorkshopError(
             f"The settings {settings} are not in the project's folder.",
-            f"Name those that are: --settings {_likely(modules, source)}.",
+            f"Name those that are: --settings {_likely(folder, modules, source)}.",
         )
     found, files, needs_all = manager_of(folder, managed.parent, manager, requirements)
     version, where = (
@@ -129,18 +131,30 @@ def find(
 
 
 def likely_settings(project: Project) -> str:
-    """Modules that look like settings of a server, as words of an advice."""
-    found = _modules(project.folder, project.manage.parent)
-    return _likely([path for path in found if path.name != "__init__.py"], project.source)
+    """Modules that look like other settings than the project's, as words of an advice."""
+    modules = _modules(project.folder, project.manage.parent)
+    return _likely(project.folder, modules, project.source, project.settings)
 
 
-def _likely(modules: list[PurePosixPath], source: PurePosixPath) -> str:
+def _likely(
+    folder: Path, modules: list[PurePosixPath], source: PurePosixPath, refused: str = ""
+) -> str:
+    """Those that name applications, or take all that another one says; a developer's last."""
     found = [
-        ".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
+        path
         for path in modules
-        if path.is_relative_to(source) and re.search(r"settings|conf", str(path))
+        if path.is_relative_to(source)
+        and re.search(r"settings|conf", str(path))
+        and "." not in path.stem
+        and _LIKE_SETTINGS.search(text_of(folder / path))
     ]
-    return " or ".join(list(dict.fromkeys(found))[:4]) or "MODULE"
+    found.sort(key=lambda path: _OF_A_DEVELOPER.search(path.stem) is not None)
+    names = dict.fromkeys(
+        ".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
+        for path in found
+    )
+    names.pop(refused, None)
+    return " or ".join(list(names)[:4]) or "MODULE"
 
 
 def _is_module(source: Path, name: str) -> bool:
