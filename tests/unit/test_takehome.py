@@ -203,6 +203,11 @@ def test_a_workspace_of_uv_lends_every_pyproject(tmp_path):
         ({"pyproject.toml": '[project]\nrequires-python = ">=3.10,<3.13"\n'}, "3.12"),
         ({"pyproject.toml": '[project]\nrequires-python = "~=3.11.0"\n'}, "3.11"),
         ({"pyproject.toml": '[project]\nrequires-python = "==3.12.*"\n'}, "3.12"),
+        (
+            {"pyproject.toml": '[tool.poetry.dependencies]\npython = "~3.9 || ~3.11"\n',
+             "poetry.lock": ""},
+            "3.11",
+        ),
         (POETRY | {"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.9"\n'}, "3.13"),
         (POETRY | {"pyproject.toml": '[tool.poetry.dependencies]\npython = "3.12"\n'}, "3.12"),
         ({}, "3.13"),
@@ -1290,6 +1295,41 @@ Collecting old==1.0 (from -r requirements.txt (line 3))
     assert "because old==1.0 can't be built:\n" in said.what
     assert said.what.endswith("  │       ImportError: no 'convert_path'")
     assert "A newer version of old may do" in said.fix
+
+
+def test_a_package_that_was_not_compiled_is_named_where_pip_says_which(tmp_path):
+    log = "Collecting django\nerror: subprocess-exited-with-error\nFailed building wheel for lxml\n"
+    found = project.find(strangers.startproject(tmp_path))
+    said = ask.not_installed(found, buildx.BuildFailed("no", "RUN pip", log))
+    assert "because lxml can't be built" in said.what
+
+
+def test_a_version_of_python_that_the_project_excludes_is_refused(tmp_path):
+    told = '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.14"\n'
+    told += 'dependencies = ["django"]\n'
+    folder = strangers.write(strangers.startproject(tmp_path), {"pyproject.toml": told})
+    assert project.find(folder, python="3.14").python == "3.14"
+    with pytest.raises(WorkshopError, match=r"pyproject\.toml asks for Python >=3\.14, which"):
+        project.find(folder, python="3.13")
+    with pytest.raises(WorkshopError, match="There is no Python three"):
+        project.find(folder, python="three")
+    # pip does not read it when it installs requirements.
+    (folder / "requirements.txt").write_text("django~=5.2.0\n")
+    assert project.find(folder, python="3.13", manager="requirements").python == "3.13"
+
+
+def test_groups_that_are_left_out_are_named_where_a_module_is_missing(tmp_path):
+    told = (
+        '[project]\nname = "shop"\nversion = "1"\ndependencies = ["django"]\n'
+        "[project.optional-dependencies]\nmail = []\n"
+        "[dependency-groups]\nexample = []\nserver = []\n"
+    )
+    folder = strangers.write(strangers.startproject(tmp_path), {"pyproject.toml": told})
+    assert install.left_out(project.find(folder)) == ["mail", "example"]
+    assert install.left_out(project.find(folder, groups=["example"])) == ["mail"]
+    error = "ModuleNotFoundError: No module named 'faker'"
+    assert "--group mail or example" in ask.not_imported("x", error, [], ["mail", "example"]).fix
+    assert "--group" not in ask.not_imported("x", error, []).fix
 
 
 def test_packages_that_nobody_has_are_no_failed_build_of_one(tmp_path):

@@ -14,7 +14,7 @@ from ..build import buildx
 from ..engine import session
 from ..errors import WorkshopError
 from ..run import containers
-from . import packages, plan, probe, write
+from . import install, packages, plan, probe, write
 from .plan import Answers
 from .project import Project
 
@@ -59,6 +59,7 @@ _NO_CAUSE = re.compile(
 # Where pip is, above what it says of a package whose own build failed.
 _FAILED = "subprocess-exited-with-error"
 _BUILDING = re.compile(r"^\s*(?:Collecting|Building wheel for) (\S+)", re.MULTILINE)
+_NOT_BUILT = re.compile(r"Failed building wheel for (\S+)")
 
 
 def ask(
@@ -79,7 +80,9 @@ def ask(
     if told["cloned"]:
         more = tuple(dict.fromkeys([*more, *packages.GIT]))
     if not told["answers"]:
-        raise not_imported(project.settings, told["error"], told["variables"])
+        raise not_imported(
+            project.settings, told["error"], told["variables"], install.left_out(project)
+        )
     answers = Answers(
         told["variables"], told["answers"], told.get("other") or {}, told["is_random_key"],
         told["switch"], told["made"], told["packages"],
@@ -132,8 +135,13 @@ def _linked(project: Project) -> list[str]:
     return [name for name in listed(tag(), LINKED) if name not in base]
 
 
-def not_imported(settings: str, error: str, variables: Collection[str]) -> WorkshopError:
-    """What to say when Django's setup ended with this traceback."""
+def not_imported(
+    settings: str, error: str, variables: Collection[str], groups: Collection[str] = ()
+) -> WorkshopError:
+    """What to say when Django's setup ended with this traceback.
+
+    ``groups`` are those of the project's whose packages are not installed.
+    """
     last = (error.strip().splitlines() or ["?"])[-1]
     if "PackageNotFoundError" in last:
         fix = (
@@ -145,6 +153,8 @@ def not_imported(settings: str, error: str, variables: Collection[str]) -> Works
             "A file or a folder is not in the image. .dockerignore may leave it out; a folder "
             "for data can be made by the settings: Path(...).mkdir(parents=True, exist_ok=True)."
         )
+    elif "ModuleNotFoundError" in last and groups:
+        fix = f"If a group or extra has it, install that, too: --group {' or '.join(groups)}."
     else:
         tried = ", ".join(variables) or "no variable of their own"
         fix = f"Look at what they ask for. Tried with: {tried}."
@@ -160,9 +170,9 @@ def not_installed(project: Project, failure: buildx.BuildFailed) -> WorkshopErro
     what = f"The project's packages can't be installed with Python {project.python}"
     fix = "If they need another Python, name it with --python 3.N."
     above, failed, _ = failure.output.partition(_FAILED)
-    if failed and (names := _BUILDING.findall(above)):
+    if names := _NOT_BUILT.findall(failure.output) or (_BUILDING.findall(above) if failed else []):
         what += f", because {names[-1]} can't be built"
-        fix = f"{fix} A newer version of {re.split('[=<>~! (]', names[-1])[0]} may do, too."
+        fix = f"{fix} A newer version of {re.split('[=<>~!;[]', names[-1])[0]} may do, too."
     return WorkshopError(f"{what}:\n{said}", f"{fix} Nothing was written.")
 
 

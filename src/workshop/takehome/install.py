@@ -19,6 +19,7 @@ TOOLS = {
     "PDM": "pdm==2.29.4 'hishel<2'",
     "Pipenv": "pipenv==2026.10.3",
 }
+_WITH_GROUPS = ("uv", "Poetry", "pyproject")
 # Names of groups that hold what only a server needs.
 SERVER_GROUPS = ("prod", "production", "deploy", "deployment", "server", "web", "postgres")
 
@@ -35,7 +36,7 @@ def commands(project: Project, has_extras: bool) -> list[str]:
 
     Raises WorkshopError where a group is asked for that is not there.
     """
-    if project.groups and project.manager not in ("uv", "Poetry", "pyproject"):
+    if project.groups and project.manager not in _WITH_GROUPS:
         raise WorkshopError(
             f"--group names a group of pyproject.toml. {project.manager} manages this project.",
             "Write what is missing into its requirements.",
@@ -159,6 +160,19 @@ def pyproject(project: Project) -> dict[str, Any]:
     """The first of the files that the project's packages are managed by, which is TOML."""
     path = project.folder / project.files[0]
     return read_toml(path.read_text(encoding="utf-8"), path)
+
+
+def left_out(project: Project) -> list[str]:
+    """The names of the project's extras and groups that are not installed."""
+    if project.manager not in _WITH_GROUPS:
+        return []
+    told = pyproject(project)
+    poetry = told.get("tool", {}).get("poetry", {})
+    known = [
+        *told.get("project", {}).get("optional-dependencies", {}), *poetry.get("extras", {}),
+        *told.get("dependency-groups", {}), *poetry.get("group", {}),
+    ]  # fmt: skip
+    return [name for name in known if name not in (*SERVER_GROUPS, *project.groups)]
 
 
 def _groups(told: Mapping[str, Any], wanted: Collection[str]) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ import yaml
 from ..errors import WorkshopError
 from .assets import Assets, assets_of, build_script
 from .manager import manager_of
-from .python import python_of
+from .python import python_of, require_allowed
 from .tree import files_named, text_of
 
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
@@ -118,9 +118,13 @@ def find(
             f"Name those that are: --settings {_likely(folder, modules, source)}.",
         )
     found, files, needs_all = manager_of(folder, managed.parent, manager, requirements)
-    version, where = (
-        (python, "the command line") if python else python_of(folder, managed.parent, files)
-    )
+    version, where = python, "the command line"
+    if not python:
+        version, where = python_of(folder, managed.parent, files)
+    elif not re.fullmatch(r"3\.\d+", python):
+        raise WorkshopError(f"There is no Python {python}.", "Name one as --python 3.13.")
+    elif found in ("uv", "Poetry", "PDM", "pyproject"):  # the others don't read pyproject.toml
+        require_allowed(folder, managed.parent, python)
     return Project(
         folder, managed, found, files, version, where, settings, manage_settings or settings,
         wsgi, asgi, source, _django(folder, modules),

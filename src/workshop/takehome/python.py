@@ -6,6 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..errors import WorkshopError
 from .tree import files_named, text_of, toml_of
 
 DEFAULT_PYTHON = "3.13"
@@ -56,6 +57,18 @@ def python_of(folder: Path, root: PurePosixPath, files: list[str]) -> tuple[str,
     return version, where
 
 
+def require_allowed(folder: Path, root: PurePosixPath, version: str) -> None:
+    """Raises WorkshopError for a version, 3.N, that pyproject.toml excludes."""
+    for place in (root, *root.parents):
+        if asked := _requires_python(folder / place):
+            if not _allowed(asked, int(version.removeprefix("3."))):
+                raise WorkshopError(
+                    f"{place / 'pyproject.toml'} asks for Python {asked}, which leaves {version} out.",
+                    "Name another version with --python, or change the file and lock anew.",
+                )
+            return
+
+
 def _requires_python(place: Path) -> str:
     told = toml_of(place / "pyproject.toml")
     poetry: dict[str, Any] = told.get("tool", {}).get("poetry", {}).get("dependencies", {})
@@ -67,10 +80,18 @@ def _newest(asked: str) -> str:
     """The newest minor version, up to the tutorial's, that a specifier allows."""
     newest = int(DEFAULT_PYTHON.split(".")[1])
     for minor in range(newest, 7, -1):
-        if all(_allows(part.strip(), minor) for part in re.split(r"[,\s]+(?=[<>=!~^])|,", asked)):
+        if _allowed(asked, minor):
             return f"3.{minor}"
     first = re.search(r"3\.(\d+)", asked)
     return f"3.{first[1]}" if first else DEFAULT_PYTHON
+
+
+def _allowed(asked: str, minor: int) -> bool:
+    """Whether a specifier allows 3.minor; Poetry writes || between two that may do."""
+    return any(
+        all(_allows(part.strip(), minor) for part in re.split(r"[,\s]+(?=[<>=!~^])|,", one))
+        for one in re.split(r"\|\|?", asked)
+    )
 
 
 def _allows(part: str, minor: int) -> bool:
