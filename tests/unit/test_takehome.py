@@ -933,6 +933,30 @@ def test_uploads_among_files_of_the_project_leave_these_in_the_image(
     assert (why in told[0]) if why else (told == [])
 
 
+def test_what_was_collected_before_stays_outside_where_git_knows_that_it_was(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    strangers.write(folder, {"made/old.css": "", "kept/hand.css": ""})
+    collects = {"has_static_app": True, "stores_here": True}
+
+    def left_out(static):
+        return decided(folder, static_root=static, **collects).context["private"]
+
+    # Nobody knows who made it.
+    assert left_out("/app/made") == []
+    for words in (["init"], ["add", "kept", "shop"]):
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+    assert left_out("/app/made") == ["made"]
+    assert left_out("/app/kept") == []
+    assert left_out("/srv/static") == []
+    assert left_out("/app") == []
+    (told,) = [
+        note
+        for note in decided(folder, static_root="/app/kept", **collects).notes
+        if "collectstatic" in note
+    ]
+    assert "/app/kept, and git tracks files there" in told
+
+
 def test_a_folder_has_no_way_up_in_its_name():
     assert probe.folder("/app/shop/../static/") == "/app/static"
     assert probe.folder(None) == ""

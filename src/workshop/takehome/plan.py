@@ -16,6 +16,7 @@ from .project import (
     Project,
     celery_module,
     holds_python,
+    in_git,
     keys,
     likely_settings,
     module_of,
@@ -457,15 +458,23 @@ def _media(project: Project, settings: Mapping[str, Any]) -> PurePosixPath | Non
     return _in_image(project, told) if told else None
 
 
-def _why_kept(project: Project, media: PurePosixPath, dirs: Collection[str]) -> str:
-    """Why files of the project's own are in the folder of uploads; empty if none are."""
-    if not media.is_relative_to(APP):
+def _collected(project: Project, settings: Mapping[str, Any]) -> PurePosixPath | None:
+    """The folder of static files in the image, where the project's settings name it."""
+    if not _collects(settings):
+        return None
+    static = _in_image(project, settings.get("static_root") or "/")
+    return static if static != APP and static.is_relative_to(APP) else None
+
+
+def _why_kept(project: Project, folder: PurePosixPath, dirs: Collection[str]) -> str:
+    """Why files of the project's own are in a folder that the site fills; empty if none are."""
+    if not folder.is_relative_to(APP):
         return ""
-    if holds_python(project, media.relative_to(APP)):
+    if holds_python(project, folder.relative_to(APP)):
         return "its code is there"
-    if any(media.is_relative_to(_in_image(project, folder)) for folder in dirs):
+    if any(folder.is_relative_to(_in_image(project, named)) for named in dirs):
         return "STATICFILES_DIRS names that folder, too"
-    return "git tracks files there" if tracked(project, media.relative_to(APP)) else ""
+    return "git tracks files there" if tracked(project, folder.relative_to(APP)) else ""
 
 
 def _is_of_the_system(folder: PurePosixPath) -> bool:
@@ -500,13 +509,18 @@ def _has_old_storage(settings: Mapping[str, Any]) -> bool:
 
 
 def _private(project: Project, settings: Mapping[str, Any]) -> list[str]:
-    """Uploads and the databases of whoever builds, where they lie among the code."""
+    """What whoever builds has among the code: uploads, databases, collected static files."""
     # The set's ignore file names those that end in .sqlite3.
     files = _sqlite_files(project, settings).values()
     found = [file for file in files if ".sqlite3" not in file.name]
+    dirs = settings.get("static_dirs", ())
     media = _media(project, settings)
-    if media and not _why_kept(project, media, settings.get("static_dirs", ())):
+    if media and not _why_kept(project, media, dirs):
         found.insert(0, media)
+    static = _collected(project, settings)
+    # Without git nobody knows who made what is there.
+    if static and in_git(project) and not _why_kept(project, static, dirs):
+        found.append(static)
     return [str(p.relative_to(APP)) for p in found if p.is_relative_to(APP) and p != APP]
 
 
@@ -687,6 +701,12 @@ def _of_folders(project: Project, settings: Mapping[str, Any], parts: Collection
         found.append(
             f"Uploads go to {media}, and {why}. So what is in it ships"
             + (", and the process can't write there." if "code" in why else ".")
+        )
+    static = _collected(project, settings)
+    if static and tracked(project, static.relative_to(APP)):
+        found.append(
+            f"collectstatic writes to {static}, and git tracks files there. Those ship, and what "
+            "collectstatic writes again ships twice."
         )
     if left_out := keys(project):
         found.append(

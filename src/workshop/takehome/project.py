@@ -366,6 +366,11 @@ def tracked(project: Project, folder: PurePosixPath) -> list[str]:
     return []
 
 
+def in_git(project: Project) -> bool:
+    """Whether git tracks files of the project."""
+    return bool(tracked(project, PurePosixPath(".")))
+
+
 def keys(project: Project) -> list[str]:
     """The files of the project that the set's ignore file leaves out as keys or certificates."""
     endings = ("*.pem", "*.key", "*.p12", "*.pfx")

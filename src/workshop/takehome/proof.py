@@ -6,6 +6,7 @@ import html
 import re
 import secrets
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -187,8 +188,13 @@ class Proof:
         self.add("it holds nothing that only a developer needs", not left, ", ".join(left[:3]))
         kept = private(own, self.made.answered)
         self.add("it holds no secret and no history of git", not kept, _places(kept))
-        hidden = sum(s.bytes for s in look.superseded_paths if s.stored_by >= look.base_layers)
-        self.add("it hides next to no bytes of its own", hidden < 1_000_000, size(hidden))
+        hidden: Counter[str] = Counter()
+        for path, lost, stored, _ in look.superseded_paths:
+            if stored >= look.base_layers:
+                hidden["/" + "/".join(path.split("/")[:2])] += lost
+        is_little = hidden.total() < 1_000_000
+        most = "" if is_little else f", most of them below {hidden.most_common(1)[0][0]}"
+        self.add("it hides next to no bytes of its own", is_little, f"{size(hidden.total())}{most}")
 
     # The server
 

@@ -62,8 +62,9 @@ def require_allowed(folder: Path, root: PurePosixPath, version: str) -> None:
     for place in (root, *root.parents):
         if asked := _requires_python(folder / place):
             if not _allowed(asked, int(version.removeprefix("3."))):
+                file = place / "pyproject.toml"
                 raise WorkshopError(
-                    f"{place / 'pyproject.toml'} asks for Python {asked}, which leaves {version} out.",
+                    f"{file} asks for Python {asked}, which leaves {version} out.",
                     "Name another version with --python, or change the file and lock anew.",
                 )
             return
