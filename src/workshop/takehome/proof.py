@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
@@ -33,6 +34,16 @@ PASSWORD = "only-for-the-proof"
 HARDENED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 # Pages that a project may have where / is none.
 PAGES = ("/", "/admin/login/", "/accounts/login/", "/login/", "/api/", "/en/")
+NAMED = """
+import django; django.setup()
+from django.conf import settings
+from django.shortcuts import resolve_url
+for name in ("admin:login", settings.LOGIN_URL):
+    try:
+        print(resolve_url(name))
+    except Exception:
+        pass  # no page has this name
+"""
 DATABASES = {"psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary"}
 REDIRECTS = 5
 # A virtual environment is known by its file pyvenv.cfg, whatever its folder is named.
@@ -279,7 +290,7 @@ class Proof:
         name = "a page is answered"
         with self.trying(name):
             others = []
-            for path in PAGES:
+            for path in chain(PAGES, self._named(server)):
                 page, host = followed(server, path)
                 if page.status_code == 200:
                     break
@@ -297,6 +308,10 @@ class Proof:
             return
         with self.trying(name):
             self._static(server, name)
+
+    def _named(self, server: Container) -> Iterator[str]:
+        """The addresses of pages that Django has names for; asked where no other page was there."""
+        yield from server.exec("python", "-c", NAMED).stdout.split()
 
     def _static(self, server: Container, name: str) -> None:
         script = (
