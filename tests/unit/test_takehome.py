@@ -933,6 +933,30 @@ def test_uploads_among_files_of_the_project_leave_these_in_the_image(
     assert (why in told[0]) if why else (told == [])
 
 
+def test_files_that_the_settings_make_are_made_by_each_container(tmp_path):
+    folder = strangers.startproject(tmp_path)
+    strangers.write(folder, {"given/logo.png": "", "data/.gitkeep": ""})
+    for words in (["init"], ["add", "given", "data"]):
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+    found = project.find(folder)
+
+    def of(*made, **settings):
+        settings = {**NOTHING, **settings}
+        told = Answers(settings=settings, other=dict(FOLLOWS), packages={}, made=made)
+        return plan.make(found, ["django", "gunicorn"], told)
+
+    made = of("/app/data/.secret", "/app/data/logs/site.log", "/app/given/x", "/app/y")
+    assert made.context["made_in"] == ["/app/data"]
+    assert "/app/data" in made.context["writable"]
+    assert "data" in made.context["private"]
+    assert "    && rm -rf /app/data \\\n" in write.dockerfile(made)
+    told = " ".join(made.notes)
+    assert "files are made in /app/data. None ships" in told
+    assert "files are made: /app/given/x, /app/y. They must not ship." in told
+    # collectstatic writes there, and that ships.
+    assert of("/app/data/.secret", static_root="/app/data/static").context["made_in"] == []
+
+
 def test_what_was_collected_before_stays_outside_where_git_knows_that_it_was(tmp_path):
     folder = strangers.startproject(tmp_path)
     strangers.write(folder, {"made/old.css": "", "kept/hand.css": ""})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -177,7 +177,8 @@ def make(
     if "static_root" in parts or not static.startswith(f"{APP}/"):
         static = f"{APP}/staticfiles"
     moved = _moved(project, settings, parts)
-    writable = _writable(project, settings, moved)
+    made_in = _made_in(project, answers)
+    writable = _writable(project, settings, moved, made_in)
     settings_module = ""
     why = ""
     if parts:
@@ -225,6 +226,7 @@ def make(
         "static": static,
         "collects": _collects(settings),
         "writable": writable,
+        "made_in": list(map(str, made_in)),
         "title": _title(project),
         "settings": project.settings,
         "switch": answers.switch if answers and "debug" in parts else "",
@@ -244,7 +246,7 @@ def make(
         "own_engine": "" if engine.startswith("django.db.backends.") else engine,
         "has_old_storage": _has_old_storage(settings),
         "own_storage": _has_own_storage(settings),
-        "private": _private(project, settings),
+        "private": _private(project, settings, made_in),
         "has_storages": "STORAGES" in settings.get("defined", ()),
         "staticfiles": "whitenoise.storage.Compressed"
         + ("Manifest" if is_strict else "")
@@ -438,18 +440,43 @@ def _application(project: Project, settings: Mapping[str, Any], kind: str) -> tu
 
 
 def _writable(
-    project: Project, settings: Mapping[str, Any], moved: Mapping[str, tuple[str, str]]
+    project: Project,
+    settings: Mapping[str, Any],
+    moved: Mapping[str, tuple[str, str]],
+    made_in: Collection[PurePosixPath],
 ) -> list[str]:
-    """The folders that the process may write to, where databases and uploads lie."""
-    found = [PurePosixPath(name).parent for _, name in moved.values()]
+    """The folders that the process may write to: for databases, uploads, and what it makes."""
+    found = [*made_in, *(PurePosixPath(name).parent for _, name in moved.values())]
     for alias, file in _sqlite_files(project, settings).items():
         if alias not in moved and not _is_among_code(file):
             found.append(file.parent)
     media = _media(project, settings)
     if media and not (media.is_relative_to(APP) and holds_python(project, media.relative_to(APP))):
         found.append(media)
-    found = [folder for folder in found if not _is_of_the_system(folder)]
-    return list(dict.fromkeys(map(str, found))) or [f"{APP}/data"]
+    found = _outermost(folder for folder in found if not _is_of_the_system(folder))
+    return list(map(str, found)) or [f"{APP}/data"]
+
+
+def _made_in(project: Project, answers: Answers | None) -> list[PurePosixPath]:
+    """The folders in which the settings make files as they are imported, and nothing else is."""
+    if answers is None:
+        return []
+    static = _collected(project, answers.settings)
+    folders = (PurePosixPath(path).parent for path in answers.made)
+    return _outermost(
+        folder
+        for folder in folders
+        if folder.is_relative_to(APP)
+        and folder != APP
+        and not (static and static.is_relative_to(folder))
+        and not _why_kept(project, folder, ())
+    )
+
+
+def _outermost(folders: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """The folders that lie in none of the others."""
+    found = list(dict.fromkeys(folders))
+    return [one for one in found if not any(other in one.parents for other in found)]
 
 
 def _media(project: Project, settings: Mapping[str, Any]) -> PurePosixPath | None:
@@ -508,7 +535,9 @@ def _has_old_storage(settings: Mapping[str, Any]) -> bool:
     return version < (4, 2) or (version < (5, 1) and bool(old))
 
 
-def _private(project: Project, settings: Mapping[str, Any]) -> list[str]:
+def _private(
+    project: Project, settings: Mapping[str, Any], made_in: Collection[PurePosixPath]
+) -> list[str]:
     """What whoever builds has among the code: uploads, databases, collected static files."""
     # The set's ignore file names those that end in .sqlite3.
     files = _sqlite_files(project, settings).values()
@@ -521,6 +550,7 @@ def _private(project: Project, settings: Mapping[str, Any]) -> list[str]:
     # Without git nobody knows who made what is there.
     if static and in_git(project) and not _why_kept(project, static, dirs):
         found.append(static)
+    found += made_in
     return [str(p.relative_to(APP)) for p in found if p.is_relative_to(APP) and p != APP]
 
 
@@ -716,7 +746,7 @@ def _of_folders(project: Project, settings: Mapping[str, Any], parts: Collection
     return found
 
 
-def _listed(names: Collection[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
@@ -746,7 +776,13 @@ def _notes(
         found.append(f"Its settings ask for {listed}. The build sets them to placeholders.")
     # The settings that are added turn files of logs off.
     logs = answers.settings["log_files"] if "logging" not in parts else ()
-    if made := [*answers.made, *logs]:
+    if folders := _made_in(project, answers):
+        found.append(
+            f"While its settings are imported, files are made in {_listed(map(str, folders))}. "
+            "None ships, and the process may make them there: mount a volume, so that they stay."
+        )
+    others = [path for path in answers.made if not {*PurePosixPath(path).parents} & {*folders}]
+    if made := [*others, *logs]:
         shown = ", ".join(made[:5])
         found.append(
             f"While its settings are imported, files are made: {shown}. They must not ship."
