@@ -210,6 +210,18 @@ def key_in_a_file(folder):
     strangers.change(folder, "shop/settings.py", "DEBUG = True", made)
 
 
+def key_in_a_folder(folder):
+    """No variable holds it, so each container makes one, in a folder of its own."""
+    strangers.startproject(folder)
+    made = (
+        'FILE = BASE_DIR / "var" / "key.txt"\n'
+        "FILE.parent.mkdir(exist_ok=True)\n"
+        'if not FILE.exists():\n    FILE.write_text("a key " * 10)\n'
+        "SECRET_KEY = FILE.read_text()\nDEBUG = True"
+    )
+    strangers.change(folder, "shop/settings.py", "DEBUG = True", made)
+
+
 def follows_debug(folder):
     """With DEBUG, a middleware asks for an address that exists with DEBUG only."""
     strangers.startproject(folder)
@@ -344,8 +356,8 @@ def pdm(folder):
 @pytest.mark.parametrize(
     "make",
     [crlf, asgi_alone, older_gunicorn, elsewhere, no_database, allow_list, needs_variables,
-     compiled, key_in_a_file, follows_debug, stale_requirements, nested, newest_django,
-     django_before_it, poetry, pipenv, pdm, behind_a_proxy, two_databases,
+     compiled, key_in_a_file, key_in_a_folder, follows_debug, stale_requirements, nested,
+     newest_django, django_before_it, poetry, pipenv, pdm, behind_a_proxy, two_databases,
      strangers.split_settings, strangers.database_at_import],
 )  # fmt: skip
 def test_other_shapes_serve_without_an_edit(tmp_path, make):
