@@ -64,7 +64,7 @@ django.core.servers.basehttp, gunicorn.app.wsgiapp, gunicorn.workers.gthread"
 # Root prepares the code and owns it, so that the process can't rewrite it.
 # Bytecode comes first: what collectstatic imports would be saved with times in it.
 # What the build makes besides static files would ship and belong to root, be it a database,
-# a log or a key. So the build fails then. The folders for data are empty. Group 0 may do what
+# a log or a key. So the build fails then. Folders for data and /tmp are empty. Group 0 may do what
 # their owner may, because some orchestrators choose the user, and this group.
 COPY . /app
 RUN sh -n /app/container/entrypoint.sh \
@@ -75,7 +75,7 @@ RUN sh -n /app/container/entrypoint.sh \
         ! -path '/app/staticfiles/*') \
     && if [ -n "$made" ]; then echo "These files must not ship:" "$made" >&2; exit 1; fi \
     && install -d -o app -g 0 -m 0775 /app/data /app/media \
-    && rm /tmp/before
+    && find /tmp -mindepth 1 -delete
 
 # What changes with every build comes last.
 ARG TITLE="reading-list" VERSION=0 REVISION=unknown

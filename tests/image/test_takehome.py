@@ -211,9 +211,10 @@ def key_in_a_file(folder):
 
 
 def key_in_a_folder(folder):
-    """No variable holds it, so each container makes one, in a folder of its own."""
+    """No variable holds it, so each container makes one, in a folder of its own; and a lock."""
     strangers.startproject(folder)
     made = (
+        'Path("/tmp/lock").write_text("")\n'
         'FILE = BASE_DIR / "var" / "key.txt"\n'
         "FILE.parent.mkdir(exist_ok=True)\n"
         'if not FILE.exists():\n    FILE.write_text("a key " * 10)\n'

@@ -194,6 +194,7 @@ class Proof:
             f for f in look.unwanted().findings if f.layer is None or f.layer >= look.base_layers
         ]
         tools = [f"{f.kind} at {f.place}" for f in own if is_for_building(f)]
+        tools += [f"/{path}" for path in look.files if path.startswith("tmp/")]
         self.add("it holds no compiler and no cache", not tools, ", ".join(tools[:3]))
         left = left_by_a_developer(look.files)
         self.add("it holds nothing that only a developer needs", not left, ", ".join(left[:3]))
