@@ -935,8 +935,9 @@ def test_uploads_among_files_of_the_project_leave_these_in_the_image(
 
 def test_files_that_the_settings_make_are_made_by_each_container(tmp_path):
     folder = strangers.startproject(tmp_path)
-    strangers.write(folder, {"given/logo.png": "", "data/.gitkeep": ""})
-    for words in (["init"], ["add", "given", "data"]):
+    strangers.write(folder, {"given/logo.png": "", "hand/made.txt": "", ".gitignore": "data/\n"})
+    (folder / "data").mkdir()
+    for words in (["init"], ["add", "given"]):
         subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
     found = project.find(folder)
 
@@ -953,23 +954,29 @@ def test_files_that_the_settings_make_are_made_by_each_container(tmp_path):
     told = " ".join(made.notes)
     assert "files are made in /app/data. None ships" in told
     assert "files are made: /app/given/x, /app/y. They must not ship." in told
+    assert of("/app/var/key").context["made_in"] == ["/app/var"]  # it is not there yet
+    assert of("/app/hand/key").context["made_in"] == []  # nobody knows who made the other file
     # collectstatic writes there, and that ships.
     assert of("/app/data/.secret", static_root="/app/data/static").context["made_in"] == []
 
 
-def test_what_was_collected_before_stays_outside_where_git_knows_that_it_was(tmp_path):
+def test_what_was_collected_before_stays_outside_where_git_ignores_it(tmp_path):
     folder = strangers.startproject(tmp_path)
-    strangers.write(folder, {"made/old.css": "", "kept/hand.css": ""})
+    strangers.write(folder, {"made/old.css": "", "kept/hand.css": "", ".gitignore": "made/*\n"})
     collects = {"has_static_app": True, "stores_here": True}
 
     def left_out(static):
         return decided(folder, static_root=static, **collects).context["private"]
 
     # Nobody knows who made it.
-    assert left_out("/app/made") == []
-    for words in (["init"], ["add", "kept", "shop"]):
-        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+    assert left_out("/app/made") == left_out("/app/kept") == []
+    subprocess.run(["git", "init"], cwd=folder, check=True, capture_output=True)
+    assert left_out("/app/kept") == []
+    subprocess.run(["git", "add", "kept"], cwd=folder, check=True, capture_output=True)
     assert left_out("/app/made") == ["made"]
+    with (folder / ".gitignore").open("a") as ignored:
+        ignored.write("/*\n")  # as of a project that lies in somebody else's folder
+    assert left_out("/app/made") == []
     assert left_out("/app/kept") == []
     assert left_out("/srv/static") == []
     assert left_out("/app") == []

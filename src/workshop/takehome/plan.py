@@ -16,7 +16,7 @@ from .project import (
     Project,
     celery_module,
     holds_python,
-    in_git,
+    is_ignored,
     keys,
     likely_settings,
     module_of,
@@ -462,13 +462,14 @@ def _made_in(project: Project, answers: Answers | None) -> list[PurePosixPath]:
     if answers is None:
         return []
     static = _collected(project, answers.settings)
-    folders = (PurePosixPath(path).parent for path in answers.made)
+    places = (PurePosixPath(path).parent.relative_to(APP) for path in answers.made)
     return _outermost(
         folder
-        for folder in folders
-        if folder.is_relative_to(APP)
-        and folder != APP
+        for place in places
+        if (folder := APP / place) != APP
         and not (static and static.is_relative_to(folder))
+        # All that is there is made: git ignores it, or it is not there yet.
+        and (is_ignored(project, place) or not (project.folder / place).exists())
         and not _why_kept(project, folder, ())
     )
 
@@ -547,9 +548,9 @@ def _private(
     if media and not _why_kept(project, media, dirs):
         found.insert(0, media)
     static = _collected(project, settings)
-    # Without git nobody knows who made what is there.
-    if static and in_git(project) and not _why_kept(project, static, dirs):
-        found.append(static)
+    if static and not _why_kept(project, static, dirs):
+        # Where git is not told to ignore it, somebody may have put files there by hand.
+        found += [static] if is_ignored(project, static.relative_to(APP)) else []
     found += made_in
     return [str(p.relative_to(APP)) for p in found if p.is_relative_to(APP) and p != APP]
 

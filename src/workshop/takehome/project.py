@@ -366,9 +366,13 @@ def tracked(project: Project, folder: PurePosixPath) -> list[str]:
     return []
 
 
-def in_git(project: Project) -> bool:
-    """Whether git tracks files of the project."""
-    return bool(tracked(project, PurePosixPath(".")))
+def is_ignored(project: Project, folder: PurePosixPath) -> bool:
+    """Whether git is told to ignore what lies in a folder of the project, but not all of it."""
+    one, other = str(folder / "file"), "file"
+    words = ["git", "-C", str(project.folder), "check-ignore", "--", one, other]
+    with contextlib.suppress(OSError):
+        return subprocess.run(words, capture_output=True, text=True).stdout.splitlines() == [one]
+    return False
 
 
 def keys(project: Project) -> list[str]:
