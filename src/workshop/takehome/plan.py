@@ -259,7 +259,7 @@ def make(
         "odd_python": bool(answers and answers.is_odd),
     }
     answered = dict(answers.variables) if answers else {}
-    notes = _notes(project, answers, parts, follows)
+    notes = _notes(project, answers, parts, follows, made_in)
     if answers:
         notes += _warnings(project, answers, parts, kind, commands)
     if answers and "celery" in set(names) - set(answers.packages):
@@ -752,7 +752,11 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _notes(
-    project: Project, answers: Answers | None, parts: Collection[str], follows: bool
+    project: Project,
+    answers: Answers | None,
+    parts: Collection[str],
+    follows: bool,
+    made_in: Collection[PurePosixPath],
 ) -> list[str]:
     if answers is None:
         return []
@@ -777,12 +781,12 @@ def _notes(
         found.append(f"Its settings ask for {listed}. The build sets them to placeholders.")
     # The settings that are added turn files of logs off.
     logs = answers.settings["log_files"] if "logging" not in parts else ()
-    if folders := _made_in(project, answers):
+    if made_in:
         found.append(
-            f"While its settings are imported, files are made in {_listed(map(str, folders))}. "
+            f"While its settings are imported, files are made in {_listed(map(str, made_in))}. "
             "None ships, and the process may make them there: mount a volume, so that they stay."
         )
-    others = [path for path in answers.made if not {*PurePosixPath(path).parents} & {*folders}]
+    others = [path for path in answers.made if not {*PurePosixPath(path).parents} & {*made_in}]
     if made := [*others, *logs]:
         shown = ", ".join(made[:5])
         found.append(
